@@ -1,0 +1,180 @@
+/**
+ * Named roots: name -> handle, in a fixed table. Readers take no lock; writers hold the header's roots lock.
+ *
+ * The lock word holds the holder's slot index + 1. A holder that dies has its lock released by recovery; what it
+ * had written into an entry was not published, because publishing is the one store of the entry's word.
+ *
+ * The caller leaves the name, padded with zeros, in its scratch area; calls here take its length in bytes.
+ */
+
+import { LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../src/layout/result";
+import {
+  R_NAME,
+  ROOT_FREE,
+  ROOT_GENERATION_SHIFT,
+  ROOT_NAME_LIMIT_BYTES,
+  ROOT_SET,
+  ROOT_SIZE_BYTES,
+  ROOT_STATE_MASK,
+  ROOT_STATE_SHIFT,
+} from "../src/layout/root";
+import {
+  casRootsLock,
+  getBytes8,
+  getRootNameLength,
+  loadRootWord,
+  loadRootsLock,
+  setBytes8,
+  setRootNameLength,
+  storeRootWord,
+} from "./mem";
+import { usableSize } from "./slab";
+import { corruptAt, fail, lastError, me, rootCount, rootsOffset, scratchOffset, setBlocker } from "./state";
+
+// @ts-ignore: the compiler's decorator
+@inline
+function rootAt(index: u32): usize {
+  return rootsOffset + index * ROOT_SIZE_BYTES;
+}
+
+// @ts-ignore: the compiler's decorator
+@inline
+function isSet(word: u64): bool {
+  return ((<u32>(word >> ROOT_STATE_SHIFT)) & ROOT_STATE_MASK) == ROOT_SET;
+}
+
+/** Whether the entry's name is the one in the scratch area. Names are compared whole, zero padding included. */
+function nameMatches(root: usize, length: u32): bool {
+  if (getRootNameLength(root) != length) return false;
+  for (let at: usize = 0; at < <usize>ROOT_NAME_LIMIT_BYTES; at += 8) {
+    if (getBytes8(root + R_NAME + at) != getBytes8(scratchOffset + at)) return false;
+  }
+  return true;
+}
+
+/** Index of the entry with the name in scratch, or -1. What it returns was true at one moment. */
+function findEntry(length: u32): i32 {
+  for (let index: u32 = 0; index < rootCount; index++) {
+    const root = rootAt(index);
+    const word = loadRootWord(root);
+    if (!isSet(word) || !nameMatches(root, length)) continue;
+    // SYNC with storeRootWord: the same word again means that the name belonged to it.
+    if (loadRootWord(root) == word) return <i32>index;
+  }
+  return -1;
+}
+
+/** The handle stored under the name in scratch; 0 when there is none (or it is a null handle). */
+export function rootGet(length: u32): u32 {
+  // An entry may be renamed between being found and being read; then look again. Bounded: each retry means that
+  // another participant changed the table.
+  for (let tries = 0; tries < 1000; tries++) {
+    const index = findEntry(length);
+    if (index < 0) break;
+    const root = rootAt(<u32>index);
+    const word = loadRootWord(root);
+    if (isSet(word) && nameMatches(root, length) && loadRootWord(root) == word) {
+      fail(OK);
+      return <u32>word;
+    }
+  }
+  fail(NOT_FOUND);
+  return 0;
+}
+
+/** Takes the roots lock. Returns OK, or LOCKED with the holder's slot in blocker(). */
+export function lockRoots(): i32 {
+  if (casRootsLock(0, me)) return OK;
+  const holder = loadRootsLock();
+  if (holder == 0) return casRootsLock(0, me) ? OK : fail(LOCKED);
+  if (holder == me) return OK;
+  setBlocker(holder - 1);
+  return fail(LOCKED);
+}
+
+export function unlockRoots(): void {
+  casRootsLock(me, 0);
+}
+
+/** Recovery: releases the lock if the dead participant in slot `index` holds it. */
+export function releaseRootsLockOf(index: u32): void {
+  casRootsLock(index + 1, 0);
+}
+
+/** Word number `generation + 1` for an entry. */
+// @ts-ignore: the compiler's decorator
+@inline
+function nextWord(word: u64, state: u64, handle: u32): u64 {
+  return (
+    (((word >> ROOT_GENERATION_SHIFT) + 1) << ROOT_GENERATION_SHIFT) |
+    (state << ROOT_STATE_SHIFT) |
+    (<u64>handle)
+  );
+}
+
+/**
+ * Stores `handle` under the name in scratch. Linearises at the store of the entry's word. The handle must be an
+ * allocated block's. The caller holds the roots lock.
+ */
+export function rootSet(length: u32, handle: u32): i32 {
+  if (length == 0 || length > <u32>ROOT_NAME_LIMIT_BYTES) return fail(NOT_FOUND);
+  if (usableSize(handle) == 0) return lastError();
+  const found = findEntry(length);
+  if (found >= 0) {
+    const root = rootAt(<u32>found);
+    storeRootWord(root, nextWord(loadRootWord(root), ROOT_SET, handle));
+    return OK;
+  }
+  for (let index: u32 = 0; index < rootCount; index++) {
+    const root = rootAt(index);
+    const word = loadRootWord(root);
+    if (isSet(word)) continue;
+    setRootNameLength(root, length);
+    for (let at: usize = 0; at < <usize>ROOT_NAME_LIMIT_BYTES; at += 8) {
+      setBytes8(root + R_NAME + at, getBytes8(scratchOffset + at));
+    }
+    storeRootWord(root, nextWord(word, ROOT_SET, handle));
+    return OK;
+  }
+  return fail(TABLE_FULL);
+}
+
+/** Removes the name in scratch. Linearises at the store of the entry's word. The caller holds the roots lock. */
+export function rootDelete(length: u32): i32 {
+  const found = findEntry(length);
+  if (found < 0) return fail(NOT_FOUND);
+  const root = rootAt(<u32>found);
+  storeRootWord(root, nextWord(loadRootWord(root), ROOT_FREE, 0));
+  return OK;
+}
+
+/**
+ * Copies the name of entry `index` to scratch. Returns its length, 0 for an entry that is not in use; the handle
+ * is in rootListedHandle(). Entries that change meanwhile are read again.
+ */
+export function rootList(index: u32): u32 {
+  if (index >= rootCount) return 0;
+  const root = rootAt(index);
+  for (let tries = 0; tries < 1000; tries++) {
+    const word = loadRootWord(root);
+    if (!isSet(word)) return 0;
+    const length = getRootNameLength(root);
+    for (let at: usize = 0; at < <usize>ROOT_NAME_LIMIT_BYTES; at += 8) {
+      setBytes8(scratchOffset + at, getBytes8(root + R_NAME + at));
+    }
+    if (loadRootWord(root) != word) continue;
+    if (length == 0 || length > <u32>ROOT_NAME_LIMIT_BYTES) {
+      corruptAt(root);
+      return 0;
+    }
+    listedHandle = <u32>word;
+    return length;
+  }
+  return 0;
+}
+
+let listedHandle: u32 = 0;
+
+export function rootListedHandle(): u32 {
+  return listedHandle;
+}

@@ -1,0 +1,40 @@
+/**
+ * What a slot says about its participant. Who is alive is not said here: only the file lock on the slot tells.
+ */
+
+import { S_OPENED, S_PID, S_START, S_THREAD } from "../src/layout/slot";
+import { getSlotNumber, getSlotWord, loadGrowths, loadRecoveries, loadSlotState } from "./mem";
+import { slotAt, slotCount } from "./state";
+
+/** The state word: epoch << 2 | SLOT_…; 0 (free) for an index that is out of range. */
+export function slotState(index: u32): u32 {
+  return index < slotCount ? loadSlotState(slotAt(index)) : 0;
+}
+
+export function slotPid(index: u32): u32 {
+  return getSlotWord(slotAt(index), S_PID);
+}
+
+export function slotThread(index: u32): u32 {
+  return getSlotWord(slotAt(index), S_THREAD);
+}
+
+/** Clock ticks between boot and the start of the participant's process. */
+export function slotStart(index: u32): f64 {
+  return getSlotNumber(slotAt(index), S_START);
+}
+
+/** When the slot was taken, in milliseconds since 1970. */
+export function slotOpened(index: u32): f64 {
+  return getSlotNumber(slotAt(index), S_OPENED);
+}
+
+/** How many participants have died and been recovered. */
+export function recoveries(): u32 {
+  return loadRecoveries();
+}
+
+/** How often the segment has grown. */
+export function growths(): u32 {
+  return loadGrowths();
+}

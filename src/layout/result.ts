@@ -1,0 +1,44 @@
+/**
+ * What core calls return. Zero is success (for calls that return a handle, zero is "look at lastError()").
+ * src/heap/errors.ts turns each into a ShoalError.
+ */
+
+export const OK = 0;
+/** The handle is outside the data area, in a free page, or not a block's start. */
+export const BAD_HANDLE = 1;
+/** The block is free already. */
+export const DOUBLE_FREE = 2;
+/** What was read from the segment contradicts itself. */
+export const CORRUPT = 3;
+/** No room: `neededPages()` more pages would do. */
+export const NEED_PAGES = 4;
+/** The segment is larger than this participant's memory: catch up and call again. */
+export const NEED_CATCH_UP = 5;
+/** A lock is held by the participant in `blocker()`. */
+export const LOCKED = 6;
+/** All entries of a table are taken. */
+export const TABLE_FULL = 7;
+/** No such entry. */
+export const NOT_FOUND = 8;
+/** The size asked for is larger than any heap's span. */
+export const TOO_LARGE = 9;
+/** The block is being changed by another call (a run being resized or freed). */
+export const BUSY = 10;
+
+/** What verify can find wrong (core/verify.ts); src/heap/verify.ts has a sentence for each. */
+
+export const PROBLEM_FREE_PAGE_STATE = 1;
+export const PROBLEM_UNKNOWN_KIND = 2;
+export const PROBLEM_DEAD_OWNER = 3;
+export const PROBLEM_SIZE_CLASS = 4;
+export const PROBLEM_PAGE_GEOMETRY = 5;
+export const PROBLEM_STRAY_BITS = 6;
+export const PROBLEM_BOTH_BITMAPS = 7;
+export const PROBLEM_HINT = 8;
+export const PROBLEM_RUN_LENGTH = 9;
+export const PROBLEM_RUN_BODY = 10;
+export const PROBLEM_STRAY_BODY = 11;
+export const PROBLEM_RING = 12;
+export const PROBLEM_ROOT = 13;
+export const PROBLEM_ROOTS_LOCK = 14;
+export const PROBLEM_SLOT_STATE = 15;

@@ -1,0 +1,41 @@
+/**
+ * A participant's slot: 1 KiB in the segment for each opener (a process's main thread or a worker).
+ *
+ * A slot's owner is whoever holds the exclusive open-file-description lock on the byte of the segment's file
+ * at the slot's own offset. The kernel drops that lock on any death. Everything in a slot is written by its
+ * owner, or by the one who recovers it and holds the same lock; so none of it needs more than plain stores,
+ * except the state word, which others read to see who is there.
+ *
+ *       0  state u32: epoch << 2 | SLOT_FREE, SLOT_LIVE or SLOT_RECOVERING; the epoch counts the slot's users
+ *       4  pid u32            8  start time of that process, u64 (clock ticks since boot)
+ *      16  thread id u32     20  (free)         24  opened at, f64 (milliseconds since 1970)
+ *      32  intent kind u32   36  intent's block u32: what recovery must undo (core/intent.ts)
+ *      64  scratch, 64 B: arguments that do not fit in registers (names)
+ *     256  current[64] u32: for each size class, the page allocated from now (a page index; 0 = none)
+ *     512  (free)
+ */
+
+export const SLOT_SIZE_BYTES = 1024;
+export const DEFAULT_SLOT_COUNT = 60;
+export const MAX_SLOT_COUNT = 1020;
+
+export const S_STATE = 0;
+export const S_PID = 4;
+export const S_START = 8;
+export const S_THREAD = 16;
+export const S_OPENED = 24;
+export const S_INTENT = 32;
+export const S_INTENT_BLOCK = 36;
+export const S_SCRATCH = 64;
+export const SCRATCH_SIZE_BYTES = 64;
+export const S_CURRENT = 256;
+
+export const SLOT_FREE = 0;
+export const SLOT_LIVE = 1;
+export const SLOT_RECOVERING = 2;
+export const SLOT_STATE_MASK = 3;
+export const SLOT_EPOCH_SHIFT = 2;
+
+export const INTENT_NONE = 0;
+/** The block named beside it was allocated inside realloc and is not the caller's yet: give it back. */
+export const INTENT_REALLOC = 1;
