@@ -14,11 +14,11 @@
  *
  *     header   0  magic u64            8  format stamp u32     12  byte order u32
  *             16  uuid 16 B           32  state u32            36  creator's pid u32
- *             40  creator's start u64 48  backend u32          52  allocator u32
+ *             40  creator's start f64 48  backend u32          52  allocator u32
  *             56  span u32 (pages)    60  grow step u32 (pages)
  *             64  slot count u32      68  slots offset u32     72  root count u32    76  roots offset u32
- *             80  table offset u32    84  table bytes a page   88  data offset u32   92  (free)
- *             96  fixed address u64  104  fixed span u64      112  lock file's inode u64
+ *             80  table offset u32    84  table bytes a page   88  data offset u32   92  flags u32
+ *             96  fixed address f64  104  (free)               112  lock file's inode f64
  *            128  size u32 (pages), alone on its line: the one word of the header that changes often
  *            192  roots lock u32, alone on its line
  *            256  recoveries u32     260  growths u32
@@ -57,8 +57,8 @@ export const H_ROOTS_OFFSET = 76;
 export const H_TABLE_OFFSET = 80;
 export const H_TABLE_BYTES_PER_PAGE = 84;
 export const H_DATA_OFFSET = 88;
+export const H_FLAGS = 92;
 export const H_FIXED_ADDRESS = 96;
-export const H_FIXED_SPAN = 104;
 export const H_LOCK_INODE = 112;
 export const H_SIZE_PAGES = 128;
 export const H_ROOTS_LOCK = 192;
@@ -79,3 +79,6 @@ export const BACKEND_ANONYMOUS = 4;
 
 export const ALLOCATOR_NONE = 0;
 export const ALLOCATOR_SLAB = 1;
+
+/** In H_FLAGS: the segment's file is alone in a directory that was made for it and goes with it. */
+export const FLAG_PRIVATE_DIRECTORY = 1;

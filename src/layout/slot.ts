@@ -7,7 +7,7 @@
  * except the state word, which others read to see who is there.
  *
  *       0  state u32: epoch << 2 | SLOT_FREE, SLOT_LIVE or SLOT_RECOVERING; the epoch counts the slot's users
- *       4  pid u32            8  start time of that process, u64 (clock ticks since boot)
+ *       4  pid u32            8  start time of that process, f64 (clock ticks since boot)
  *      16  thread id u32     20  (free)         24  opened at, f64 (milliseconds since 1970)
  *      32  intent kind u32   36  intent's block u32: what recovery must undo (core/intent.ts)
  *      64  scratch, 64 B: arguments that do not fit in registers (names)

@@ -6,6 +6,7 @@ import { checkBytes, checkChoice, checkPageMultiple, roundUpToPage } from "./che
 import { checkResult } from "./errno.ts";
 import { native } from "./native.ts";
 import { ownMemory } from "./owned-buffer.ts";
+import type { OwnedBuffer } from "./owned-buffer.ts";
 import { protections } from "./protection.ts";
 import type { Protection } from "./protection.ts";
 
@@ -93,7 +94,89 @@ function checkPart(lengthBytes: number, part: MappingPart): Range {
   return { offset, lengthBytes: Math.min(partBytes, lengthBytes - offset) };
 }
 
+/** A mapping's own state; the functions below are its methods. */
+interface State {
+  readonly address: number;
+  readonly lengthBytes: number;
+  /** Whole pages. */
+  readonly spanBytes: number;
+  protection: Protection;
+  owned: OwnedBuffer;
+  isUnmapped: boolean;
+}
+
 const hex = (address: number): string => `0x${address.toString(16)}`;
+
+function own(address: number, lengthBytes: number, spanBytes: number, protection: Protection): OwnedBuffer {
+  return ownMemory(address, lengthBytes, spanBytes, { isAccessible: protection !== "none" });
+}
+
+function rangeOf(state: State, part: MappingPart | undefined): Range {
+  if (state.isUnmapped) {
+    const message = `the mapping at ${hex(state.address)} is unmapped already`;
+    throw shoalError("ERR_SHOAL_CLOSED", message, { address: state.address });
+  }
+  return part === undefined
+    ? { offset: 0, lengthBytes: state.lengthBytes }
+    : checkPart(state.lengthBytes, part);
+}
+
+function unmapPart(state: State, { offset, lengthBytes: partBytes }: Range): Mapping[] {
+  const { address, lengthBytes, spanBytes, protection } = state;
+  const goneBytes = roundUpToPage(partBytes);
+  const end = offset + goneBytes;
+  state.owned.disown();
+  const args = { address: hex(address + offset), lengthBytes: goneBytes };
+  checkResult(native.munmap(address + offset, goneBytes), "munmap", args);
+  const remain: Mapping[] = [];
+  if (offset > 0) remain.push(makeMapping(address, offset, offset, protection));
+  if (end < lengthBytes)
+    remain.push(makeMapping(address + end, lengthBytes - end, spanBytes - end, protection));
+  return remain;
+}
+
+function unmap(state: State, part: MappingPart | undefined): Mapping[] {
+  if (state.isUnmapped && part === undefined) return [];
+  const range = rangeOf(state, part);
+  state.isUnmapped = true;
+  if (range.lengthBytes !== state.lengthBytes) return unmapPart(state, range);
+  state.owned.release();
+  return [];
+}
+
+function protect(state: State, wanted: Protection, part: MappingPart | undefined): void {
+  const { bits, names } = checkChoice("protection", wanted, protections);
+  const { offset, lengthBytes } = rangeOf(state, part);
+  const isWhole = lengthBytes === state.lengthBytes;
+  if (!isWhole && state.protection === "none") {
+    throw shoalError(
+      "ERR_SHOAL_ARGUMENT",
+      'a part cannot be opened while the whole is "none"; map it by itself',
+    );
+  }
+  const args = { address: hex(state.address + offset), lengthBytes, protection: names };
+  checkResult(native.mprotect(state.address + offset, lengthBytes, bits), "mprotect", args);
+  if (!isWhole) return;
+  const isBufferStale = (wanted === "none") !== (state.protection === "none");
+  state.protection = wanted;
+  if (!isBufferStale) return;
+  state.owned.disown();
+  state.owned = own(state.address, state.lengthBytes, state.spanBytes, wanted);
+}
+
+function advise(state: State, advice: Advice, part: MappingPart | undefined): void {
+  const bits = checkChoice("advice", advice, advices);
+  const { offset, lengthBytes } = rangeOf(state, part);
+  const args = { address: hex(state.address + offset), lengthBytes, advice };
+  checkResult(native.madvise(state.address + offset, lengthBytes, bits), "madvise", args);
+}
+
+function sync(state: State, kind: SyncKind, part: MappingPart | undefined): void {
+  const bits = checkChoice("kind", kind, { sync: constants.MS_SYNC, async: constants.MS_ASYNC });
+  const { offset, lengthBytes } = rangeOf(state, part);
+  const args = { address: hex(state.address + offset), lengthBytes, kind };
+  checkResult(native.msync(state.address + offset, lengthBytes, bits), "msync", args);
+}
 
 /**
  * The mapping of memory that was just mapped, and is its owner from now on.
@@ -104,95 +187,23 @@ export function makeMapping(
   address: number,
   lengthBytes: number,
   spanBytes: number,
-  initialProtection: Protection,
+  protection: Protection,
 ): Mapping {
-  let protection = initialProtection;
-  const own = () => ownMemory(address, lengthBytes, spanBytes, { isAccessible: protection !== "none" });
-  let owned = own();
-  let isUnmapped = false;
-
-  const rangeOf = (part: MappingPart | undefined): Range => {
-    if (isUnmapped)
-      throw shoalError("ERR_SHOAL_CLOSED", `the mapping at ${hex(address)} is unmapped already`);
-    return part === undefined ? { offset: 0, lengthBytes } : checkPart(lengthBytes, part);
-  };
-
-  const unmap = (part?: MappingPart): Mapping[] => {
-    if (isUnmapped && part === undefined) return [];
-    const { offset, lengthBytes: partBytes } = rangeOf(part);
-    isUnmapped = true;
-    if (partBytes === lengthBytes) {
-      owned.release();
-      return [];
-    }
-    return unmapPart(offset, partBytes);
-  };
-
-  const unmapPart = (offset: number, partBytes: number): Mapping[] => {
-    const end = offset + partBytes;
-    owned.disown();
-    const gone = roundUpToPage(partBytes);
-    checkResult(native.munmap(address + offset, gone), "munmap", {
-      address: hex(address + offset),
-      lengthBytes: gone,
-    });
-    const remain: Mapping[] = [];
-    if (offset > 0) remain.push(makeMapping(address, offset, offset, protection));
-    if (end < lengthBytes) {
-      remain.push(makeMapping(address + end, lengthBytes - end, spanBytes - end, protection));
-    }
-    return remain;
-  };
-
-  const protect = (wanted: Protection, part?: MappingPart): void => {
-    const { bits, names } = checkChoice("protection", wanted, protections);
-    const range = rangeOf(part);
-    const isWhole = range.lengthBytes === lengthBytes;
-    const changesBuffer = isWhole && (wanted === "none") !== (protection === "none");
-    if (!isWhole && protection === "none") {
-      throw shoalError(
-        "ERR_SHOAL_ARGUMENT",
-        'a part cannot be opened while the whole is "none"; map it by itself',
-      );
-    }
-    const at = address + range.offset;
-    const args = { address: hex(at), lengthBytes: range.lengthBytes, protection: names };
-    checkResult(native.mprotect(at, range.lengthBytes, bits), "mprotect", args);
-    if (isWhole) protection = wanted;
-    if (changesBuffer) {
-      owned.disown();
-      owned = own();
-    }
-  };
-
-  const advise = (advice: Advice, part?: MappingPart): void => {
-    const bits = checkChoice("advice", advice, advices);
-    const range = rangeOf(part);
-    const at = address + range.offset;
-    const args = { address: hex(at), lengthBytes: range.lengthBytes, advice };
-    checkResult(native.madvise(at, range.lengthBytes, bits), "madvise", args);
-  };
-
-  const sync = (kind: SyncKind = "sync", part?: MappingPart): void => {
-    const bits = checkChoice("kind", kind, { sync: constants.MS_SYNC, async: constants.MS_ASYNC });
-    const range = rangeOf(part);
-    const at = address + range.offset;
-    checkResult(native.msync(at, range.lengthBytes, bits), "msync", { address: hex(at), ...range, kind });
-  };
-
+  const owned = own(address, lengthBytes, spanBytes, protection);
+  const state: State = { address, lengthBytes, spanBytes, protection, owned, isUnmapped: false };
   return {
     address,
     lengthBytes,
     get buffer() {
-      return owned.buffer;
+      return state.owned.buffer;
     },
     get isUnmapped() {
-      return isUnmapped;
+      return state.isUnmapped;
     },
-    unmap,
-    protect,
-    advise,
-    sync,
-    [Symbol.dispose]: () => void unmap(),
+    unmap: (part) => unmap(state, part),
+    protect: (wanted, part) => protect(state, wanted, part),
+    advise: (advice, part) => advise(state, advice, part),
+    sync: (kind = "sync", part) => sync(state, kind, part),
+    [Symbol.dispose]: () => void unmap(state, undefined),
   };
 }

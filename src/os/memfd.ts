@@ -12,8 +12,6 @@ const maxNameBytes = 249;
 export interface MemfdOptions {
   /** Other programs may seal it (F_ADD_SEALS) against shrinking, growing and writing. Default false. */
   readonly allowSealing?: boolean;
-  /** Backed by reserved huge pages (vm.nr_hugepages must provide them). Default false. */
-  readonly hugePages?: boolean;
 }
 
 /**
@@ -29,7 +27,6 @@ export function memfdCreate(name: string, options: MemfdOptions = {}): number {
     const message = `a memory file's name is a string of at most ${maxNameBytes} bytes without NUL`;
     throw shoalError("ERR_SHOAL_NAME", message, { name: String(name), lengthBytes });
   }
-  const { MFD_ALLOW_SEALING, MFD_HUGETLB } = native.constants;
-  const flags = (options.allowSealing ? MFD_ALLOW_SEALING : 0) | (options.hugePages ? MFD_HUGETLB : 0);
+  const flags = options.allowSealing ? native.constants.MFD_ALLOW_SEALING : 0;
   return checkResult(native.memfdCreate(name, flags), "memfd_create", { name, flags });
 }

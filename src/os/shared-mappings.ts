@@ -86,7 +86,7 @@ export function parseMapsLine(line: string): SharedMapping | undefined {
 function readMaps(pid: number | "self"): string {
   const path = `/proc/${pid}/maps`;
   try {
-    return readFileSync(path, "latin1");
+    return readFileSync(path, "utf8");
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).errno ?? 0;
     const code = (error as NodeJS.ErrnoException).code;

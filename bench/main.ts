@@ -1,0 +1,159 @@
+/**
+ * `npm run bench -- TOPIC`: measures Shoal and compares it with its targets. docs/benchmarks.md explains every row.
+ *
+ * Reads the arguments, waits for an idle machine, runs the topics, prints. What is measured stands in topics/, how in
+ * harness/. A missed target is reported and is no failure: the exit code is 0 whenever there are results.
+ */
+
+import { parseArgs } from "node:util";
+import { isDisturbing, waitForIdle, watchOthers } from "./harness/idle.ts";
+import { measure } from "./harness/measure.ts";
+import type { Row } from "./harness/measure.ts";
+import type { TopicOptions } from "./harness/plan.ts";
+import { describeCpu, describeRuntime, formatMarkdown, formatTable } from "./harness/report.ts";
+import type { Result } from "./harness/report.ts";
+import { runOnRuntime } from "./harness/runtimes.ts";
+import { topics } from "./topics/index.ts";
+
+const idleTimeoutMs = 20_000;
+
+const usage = `Usage: npm run bench -- TOPIC [options]
+
+Topics: ${topics.map(({ name }) => name).join(", ")}, all
+
+Options:
+  --json           one JSON object on standard output
+  --markdown       the table of docs/benchmarks.md
+  --runtimes LIST  with --markdown: one column for each, for example node,node24,node26,bun
+  --repeat N       how often to repeat the fill (each run checks every byte)
+  --quick          as little as possible: shows that the benchmarks work, not how fast anything is
+  --help           this text
+
+Exit codes: 0 measured (whether or not the targets hold), 1 a benchmark failed, 2 wrong usage.
+Examples:
+  npm run bench -- region
+  npm run bench -- fill --repeat 1000
+  npm run bench --silent -- all --json > result.json
+`;
+
+class UsageError extends Error {}
+
+interface Arguments {
+  readonly topic: string;
+  readonly format: "json" | "markdown" | "table";
+  readonly runtimes: readonly string[] | undefined;
+  readonly options: TopicOptions;
+}
+
+function parsePositive(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new UsageError(`--${option} wants a positive whole number.`);
+  return value;
+}
+
+function readOptions(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h", default: false },
+        json: { type: "boolean", default: false },
+        markdown: { type: "boolean", default: false },
+        quick: { type: "boolean", default: false },
+        repeat: { type: "string" },
+        runtimes: { type: "string" },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Undefined if help was asked for. */
+function parseArguments(args: readonly string[]): Arguments | undefined {
+  const { values, positionals } = readOptions(args);
+  if (values.help) return undefined;
+  const [topic, ...rest] = positionals;
+  if (topic === undefined) throw new UsageError("which topic?");
+  if (rest.length > 0) throw new UsageError("one topic at a time, or all.");
+  if (topic !== "all" && !topics.some(({ name }) => name === topic)) {
+    throw new UsageError(`there is no topic "${topic}".`);
+  }
+  if (values.json && values.markdown) throw new UsageError("--json or --markdown, not both.");
+  if (values.runtimes !== undefined && !values.markdown)
+    throw new UsageError("--runtimes goes with --markdown.");
+  return {
+    topic,
+    format: values.json ? "json" : values.markdown ? "markdown" : "table",
+    runtimes: values.runtimes?.split(","),
+    options: {
+      isQuick: values.quick,
+      repeatCount: values.repeat === undefined ? undefined : parsePositive("repeat", values.repeat),
+    },
+  };
+}
+
+async function runTopics(topic: string, options: TopicOptions): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const { name, plan } of topics) {
+    if (topic !== "all" && topic !== name) continue;
+    // One after the other on purpose: two at once would measure each other.
+    // oxlint-disable-next-line no-await-in-loop
+    rows.push(...(await measure(await plan(options))));
+  }
+  return rows;
+}
+
+/** Quick results are not meant as figures, so they wait for nobody. */
+async function runHere(topic: string, options: TopicOptions): Promise<Result> {
+  const wasIdle = await waitForIdle(options.isQuick ? 0 : idleTimeoutMs);
+  if (!wasIdle) process.stderr.write("the machine is not idle; these are not figures to rely on.\n");
+  const startedMs = performance.now();
+  const watch = watchOthers();
+  const rows = await runTopics(topic, options);
+  const othersShare = watch.othersShare();
+  const wasDisturbed = isDisturbing(othersShare, performance.now() - startedMs);
+  if (wasIdle && wasDisturbed) {
+    const percent = Math.round(othersShare * 100);
+    process.stderr.write(
+      `others took ${percent} % of the processors meanwhile; repeat it on an idle machine.\n`,
+    );
+  }
+  return {
+    topic,
+    node: describeRuntime(),
+    cpu: describeCpu(),
+    date: new Date().toISOString(),
+    idle: wasIdle && !wasDisturbed,
+    rows,
+  };
+}
+
+function runOthers({ topic, runtimes = [], options }: Arguments): Result[] {
+  const flags = options.isQuick ? ["--quick"] : [];
+  const repeat = options.repeatCount === undefined ? [] : ["--repeat", String(options.repeatCount)];
+  return runtimes.map((runtime) => runOnRuntime(runtime, [topic, ...flags, ...repeat]));
+}
+
+async function run(parsed: Arguments): Promise<string> {
+  if (parsed.runtimes !== undefined) return formatMarkdown(runOthers(parsed));
+  const result = await runHere(parsed.topic, parsed.options);
+  if (parsed.format === "json") return `${JSON.stringify(result)}\n`;
+  if (parsed.format === "markdown") return formatMarkdown([result]);
+  return formatTable(result, process.stdout.isTTY && process.env["NO_COLOR"] === undefined);
+}
+
+try {
+  const parsed = parseArguments(process.argv.slice(2));
+  process.stdout.write(parsed === undefined ? usage : await run(parsed));
+} catch (error) {
+  if (error instanceof UsageError) {
+    process.stderr.write(`${error.message}\n\n${usage}`);
+    process.exitCode = 2;
+  } else {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}

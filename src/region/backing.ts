@@ -1,0 +1,54 @@
+/**
+ * What a segment's bytes are kept in: one interface over files of all kinds and System V segments.
+ *
+ * A backing is open for one participant. It maps, reserves and locks; it knows nothing of what the bytes mean.
+ */
+
+import type { Header } from "./header.ts";
+import type { BackendName } from "./options.ts";
+
+/** What the system knows of a segment. */
+export interface BackingStatus {
+  readonly sizeBytes: number;
+  readonly ownerUid: number;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+/** A segment's storage, opened by one participant. */
+export interface Backing {
+  readonly backend: BackendName;
+  /** What opens it again: a POSIX name, a path, a System V key or id, a path below /proc. */
+  readonly name: string;
+  /** Whose locks tell who is alive: this participant's own open file description of the segment's (or lock) file. */
+  readonly lockFd: number;
+  /** A descriptor that may be handed on to other processes; -1 where names do that. Holds no lock. */
+  readonly sharedFd: number;
+  status(): BackingStatus;
+  /** Reads from the segment's start; how many bytes there were. */
+  read(into: Uint8Array): number;
+  /** Lays the segment over [address, address + spanBytes); no access yet, except System V's, which has full access. */
+  map(address: number, spanBytes: number, readOnly: boolean): void;
+  /** Maps at exactly this address, once a process. 0 or more, or -errno. */
+  pin(address: number, spanBytes: number): number;
+  /** Makes sure of storage for ranges of bytes, lengthening the object if need be. */
+  reserve(ranges: readonly { offset: number; lengthBytes: number }[]): void;
+  /** Whether the name still leads to this object. */
+  isNamed(): boolean;
+  /** Removes the name. ERR_SHOAL_NOT_FOUND when somebody else has. */
+  unlink(): void;
+  close(): void;
+}
+
+/** The ways to come by a backing, one object for each backend. */
+export interface Backend {
+  readonly name: BackendName;
+  /** BACKEND_… in the header. */
+  readonly code: number;
+  /** A new object of size 0 (System V: of `sizeBytes`), exclusively. ERR_SHOAL_EXISTS when the name is taken. */
+  create(name: string | undefined, sizeBytes: number, mode: number): Backing;
+  /** An existing one. `fd` only for "anonymous". */
+  open(name: string, readOnly: boolean, fd?: number): Backing;
+  /** Called once the header is known; throws when the backing and the header do not belong together. */
+  admit(backing: Backing, header: Header): void;
+}

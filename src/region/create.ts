@@ -1,0 +1,196 @@
+/**
+ * Creating a segment.
+ *
+ *   1. the object, exclusively: of several creators one goes on, the others get ERR_SHOAL_EXISTS
+ *   2. the creator's lock, on byte 0: while it is held the segment is being initialised by somebody alive
+ *   3. storage for all of it, so that a full file system is an error here and not a SIGBUS later
+ *   4. the header: `initialising` and who does it first, then the constants
+ *   5. the creator's own slot
+ *   6. `ready`, the linearisation point: an opener sees all of it or waits
+ *
+ * A creator that dies before 6 leaves an object that says so; `openOrCreate` replaces it (open.ts). One that fails
+ * removes what it made and throws the first error.
+ */
+
+import { mkdtempSync, readFileSync, rmdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { shoalError } from "../errors.ts";
+import {
+  FLAG_PRIVATE_DIRECTORY,
+  H_FIXED_ADDRESS,
+  H_FLAGS,
+  H_LOCK_INODE,
+  H_UUID,
+  PAGE_SIZE_BYTES,
+} from "../layout/header.ts";
+import { FORMAT_STAMP } from "../layout/stamp.ts";
+import { fstat, tryLock, unlock } from "../os/index.ts";
+import { native } from "../os/native.ts";
+import { backendOf } from "./backends.ts";
+import type { Backend, Backing } from "./backing.ts";
+import { openPinned, pinAnywhere } from "./fixed-address.ts";
+import { planGeometry, storageRanges } from "./geometry.ts";
+import type { Contents, Geometry } from "./geometry.ts";
+import { formatUuid } from "./header.ts";
+import { DEFAULT_MODE } from "./options.ts";
+import type { CreateOptions } from "./options.ts";
+import { layOver, peel } from "./overlay.ts";
+import type { Overlay } from "./overlay.ts";
+import { processStartTicks, seatOf, takeSeat } from "./participants.ts";
+import type { Session } from "./session.ts";
+
+/** The byte whose lock says that the segment's creator is at work. */
+export const CREATOR_BYTE = { offset: 0 } as const;
+
+const DEFAULT_TEMPLATE = "/dev/shm/shoal-XXXXXX";
+
+function checkMode(mode: number): number {
+  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o777) return mode;
+  throw shoalError("ERR_SHOAL_ARGUMENT", `mode must be permission bits, 0 to 0o777, not ${String(mode)}`, {
+    what: "mode",
+    value: String(mode),
+  });
+}
+
+/** A fresh directory that only this user may enter, with the segment's path in it. */
+function makePrivatePath(template: string): string {
+  if (!template.endsWith("XXXXXX")) {
+    throw shoalError("ERR_SHOAL_NAME", `template must end in XXXXXX, not ${JSON.stringify(template)}`, { template });
+  }
+  try {
+    return join(mkdtempSync(template.slice(0, -6)), "segment");
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+    const known = code === "ENOENT" ? "ERR_SHOAL_NOT_FOUND" : "ERR_SHOAL_PERMISSION";
+    throw shoalError(known, `cannot make a directory from ${template}: ${code}`, { template, errno: code }, cause);
+  }
+}
+
+/** Removes the directory that was made for a segment's file. */
+export function removePrivateDirectory(path: string): void {
+  rmdirSync(dirname(path));
+}
+
+/**
+ * Creates a segment and becomes its first participant.
+ *
+ * @throws ERR_SHOAL_EXISTS, ERR_SHOAL_NAME, ERR_SHOAL_SIZE, ERR_SHOAL_SPAN, ERR_SHOAL_NO_SPACE, ERR_SHOAL_NO_ADDRESS,
+ *   ERR_SHOAL_PERMISSION, ERR_SHOAL_ARGUMENT, ERR_SHOAL_SYSTEM
+ */
+export function createSession(name: string | undefined, options: CreateOptions, contents: Contents): Session {
+  const isPrivate = name === undefined && (options.backend === undefined || options.backend === "file");
+  if (options.template !== undefined && !isPrivate) {
+    throw shoalError("ERR_SHOAL_ARGUMENT", "template is for file segments without a name", { name: name ?? "" });
+  }
+  const backend = backendOf(isPrivate ? "file" : options.backend);
+  const mode = checkMode(options.mode ?? DEFAULT_MODE);
+  const geometry = planGeometry(options, contents);
+  const path = isPrivate ? makePrivatePath(options.template ?? DEFAULT_TEMPLATE) : name;
+  let backing: Backing | undefined;
+  try {
+    backing = backend.create(path, geometry.sizePages * PAGE_SIZE_BYTES, mode);
+    return initialise(backend, backing, geometry, options, isPrivate);
+  } catch (error) {
+    undo(backing, isPrivate ? path : undefined);
+    throw error;
+  }
+}
+
+/** Removes what a failed creation has made. Its own failures do not hide the first error. */
+function undo(backing: Backing | undefined, privatePath: string | undefined): void {
+  const steps = [
+    () => backing?.unlink(),
+    () => backing?.close(),
+    () => privatePath !== undefined && removePrivateDirectory(privatePath),
+  ];
+  for (const step of steps) {
+    try {
+      step();
+    } catch {
+      // The first error is on its way to the caller; there is nobody to tell of a second one.
+    }
+  }
+}
+
+function initialise(
+  backend: Backend,
+  backing: Backing,
+  geometry: Geometry,
+  options: CreateOptions,
+  isPrivate: boolean,
+): Session {
+  // The name is ours alone since `create`, so nobody can be in the way; an opener that looks now waits.
+  tryLock(backing.lockFd, CREATOR_BYTE);
+  backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
+  const overlay = layOver(backing, geometry.sizePages, geometry.spanPages, false);
+  let pinnedAddress = 0;
+  try {
+    overlay.core.beginSegment(FORMAT_STAMP, process.pid, processStartTicks());
+    if (options.fixedAddress !== undefined && options.fixedAddress !== false) {
+      const search = options.fixedAddress === true ? {} : options.fixedAddress;
+      pinnedAddress = pinAnywhere(backing, overlay.spanBytes, search);
+      openPinned(pinnedAddress, geometry.sizePages * PAGE_SIZE_BYTES);
+    }
+    const uuid = describe(backend, backing, overlay, geometry, pinnedAddress, isPrivate);
+    const seat = seatOf(overlay.core, backing.lockFd, geometry);
+    const slotIndex = takeSeat(seat);
+    overlay.core.publishSegment();
+    unlock(backing.lockFd, CREATOR_BYTE);
+    return {
+      backing,
+      overlay,
+      geometry,
+      seat,
+      slotIndex,
+      uuid,
+      fixedAddress: pinnedAddress,
+      isPinned: pinnedAddress !== 0,
+      hasPrivateDirectory: isPrivate,
+      isCreator: true,
+    };
+  } catch (error) {
+    peel(overlay);
+    if (pinnedAddress !== 0) native.pinRelease(pinnedAddress);
+    throw error;
+  }
+}
+
+/** Writes the header's constants; returns the uuid. Nobody else reads them before `ready`. */
+function describe(
+  backend: Backend,
+  backing: Backing,
+  overlay: Overlay,
+  geometry: Geometry,
+  fixedAddress: number,
+  isPrivate: boolean,
+): string {
+  const { core, memory } = overlay;
+  core.describeSegment(
+    backend.code,
+    geometry.allocator,
+    geometry.spanPages,
+    geometry.growStepPages,
+    geometry.slotCount,
+    geometry.slotsOffset,
+    geometry.rootCount,
+    geometry.rootsOffset,
+    geometry.tableOffset,
+    geometry.tableBytesPerPage,
+    geometry.dataOffset,
+  );
+  const view = new DataView(memory.buffer);
+  const uuid = new Uint8Array(memory.buffer, H_UUID, 16);
+  uuid.set(randomUuid());
+  view.setUint32(H_FLAGS, isPrivate ? FLAG_PRIVATE_DIRECTORY : 0, true);
+  view.setFloat64(H_FIXED_ADDRESS, fixedAddress, true);
+  if (backend.name === "sysv") view.setFloat64(H_LOCK_INODE, fstat(backing.lockFd).inode, true);
+  core.publishSize(geometry.sizePages);
+  if (core.attach() !== 0) throw shoalError("ERR_SHOAL_CORRUPT", "the new segment's header contradicts itself");
+  return formatUuid(uuid);
+}
+
+/** From the kernel: loading node:crypto for sixteen bytes would cost more than all the rest of a creation. */
+function randomUuid(): Uint8Array {
+  const text = readFileSync("/proc/sys/kernel/random/uuid", "latin1").trim().replaceAll("-", "");
+  return Uint8Array.from({ length: 16 }, (_, index) => Number.parseInt(text.slice(index * 2, index * 2 + 2), 16));
+}

@@ -1,0 +1,242 @@
+/**
+ * Opening a segment.
+ *
+ * Reads the header from a private copy, waits a bounded time while somebody alive is creating the segment, refuses what
+ * is not one of this build's segments, then maps it, recovers who has died, and takes a slot.
+ *
+ * `openOrCreate` also cleans up: a segment whose creator died before `ready`, or that was retired and kept its name, is
+ * removed and made anew. Only the holder of the creator's lock removes it, and only while the name leads to the object
+ * that was looked at.
+ */
+
+import { shoalError } from "../errors.ts";
+import { HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { probeLock, tryLock } from "../os/index.ts";
+import { native } from "../os/native.ts";
+import { backendNameOf, backendOf } from "./backends.ts";
+import type { Backend, Backing } from "./backing.ts";
+import { createSession, CREATOR_BYTE } from "./create.ts";
+import { openPinned, pinAt } from "./fixed-address.ts";
+import type { Contents } from "./geometry.ts";
+import { checkObjectSize, parseHeader, progressOf } from "./header.ts";
+import type { Header, Progress } from "./header.ts";
+import { DEFAULT_TIMEOUT_MS } from "./options.ts";
+import type { CreateOptions, OpenOptions } from "./options.ts";
+import { layOver, peel } from "./overlay.ts";
+import { seatOf } from "./participants.ts";
+import { catchUp, sitDown } from "./session.ts";
+import type { Session } from "./session.ts";
+
+/** How long an object may be empty with no creator at work before it is called that. */
+const EMPTY_GRACE_MS = 50;
+/** Between two looks at a segment that is being created, which takes well below a millisecond. */
+const LOOK_INTERVAL_MS = 1;
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
+
+/**
+ * Opens a segment that exists.
+ *
+ * @throws ERR_SHOAL_NOT_FOUND, ERR_SHOAL_EMPTY, ERR_SHOAL_NOT_SHOAL, ERR_SHOAL_FORMAT, ERR_SHOAL_SIZE_MISMATCH,
+ *   ERR_SHOAL_NOT_READY, ERR_SHOAL_RETIRED, ERR_SHOAL_OWNER, ERR_SHOAL_PERMISSION, ERR_SHOAL_ADDRESS_TAKEN,
+ *   ERR_SHOAL_PARTICIPANTS_FULL, ERR_SHOAL_CORRUPT, ERR_SHOAL_ARGUMENT, ERR_SHOAL_SYSTEM
+ */
+export function openSession(name: string, options: OpenOptions, contents: Contents | undefined): Session {
+  const backend = backendOf(options.backend);
+  const backing = backend.open(name, options.readOnly ?? false, options.fd);
+  try {
+    checkOwner(backing, options);
+    const header = awaitReady(backing, checkTimeout(options.timeoutMs));
+    checkContents(header, contents, backing.name);
+    return attach(backend, backing, header, options.readOnly ?? false);
+  } catch (error) {
+    backing.close();
+    throw error;
+  }
+}
+
+function checkTimeout(timeoutMs: number | undefined): number {
+  const value = timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  if (typeof value === "number" && value >= 0) return value;
+  throw shoalError("ERR_SHOAL_ARGUMENT", `timeoutMs must be 0 or more, not ${String(value)}`, { what: "timeoutMs" });
+}
+
+function checkOwner(backing: Backing, options: OpenOptions): void {
+  const { allowOwners } = options;
+  if (allowOwners === "any") return;
+  const { ownerUid } = backing.status();
+  const allowed = allowOwners ?? [process.geteuid?.() ?? 0, 0];
+  if (allowed.includes(ownerUid)) return;
+  throw shoalError(
+    "ERR_SHOAL_OWNER",
+    `${backing.name} belongs to user ${ownerUid}; allowed are ${allowed.join(", ")}: name it in allowOwners if you trust it`,
+    { name: backing.name, ownerUid },
+  );
+}
+
+/** A region's opener takes any segment; a heap's wants a heap of an allocator that this build knows. */
+function checkContents(header: Header, contents: Contents | undefined, name: string): void {
+  if (contents === undefined || header.allocator === contents.allocator) return;
+  const what = header.allocator === 0 ? "a plain region, without a heap" : `a heap with allocator ${header.allocator}`;
+  throw shoalError("ERR_SHOAL_FORMAT", `${name} is ${what}; open it as what it is`, {
+    name,
+    allocator: header.allocator,
+    expectedAllocator: contents.allocator,
+  });
+}
+
+/** Waits until the segment is ready; returns its header. */
+function awaitReady(backing: Backing, timeoutMs: number): Header {
+  const bytes = new Uint8Array(HEADER_SIZE_BYTES);
+  const started = performance.now();
+  for (;;) {
+    // The creator's lock is looked at before the header: seen free, and the header not ready after that, it has died.
+    const isAttended = probeLock(backing.lockFd, CREATOR_BYTE) !== undefined;
+    const lengthBytes = backing.read(bytes);
+    const progress = progressOf(bytes, lengthBytes);
+    if (progress === "ready") {
+      const header = parseHeader(bytes, backing.name);
+      checkObjectSize(header, backing.status().sizeBytes, backing.name);
+      return header;
+    }
+    const waitedMs = performance.now() - started;
+    const patienceMs = isAttended ? timeoutMs : Math.min(timeoutMs, EMPTY_GRACE_MS);
+    const isFinal = progress === "foreign" || progress === "retired";
+    if (isFinal || waitedMs >= patienceMs) {
+      throw notReady(progress, bytes, lengthBytes, backing.name, isAttended, waitedMs);
+    }
+    Atomics.wait(sleeper, 0, 0, LOOK_INTERVAL_MS);
+  }
+}
+
+function notReady(
+  progress: Progress,
+  bytes: Uint8Array,
+  lengthBytes: number,
+  name: string,
+  isAttended: boolean,
+  waitedMs: number,
+): Error {
+  if (progress === "foreign") {
+    const what = lengthBytes < HEADER_SIZE_BYTES ? `it has only ${lengthBytes} bytes` : "its first bytes are others";
+    return shoalError("ERR_SHOAL_NOT_SHOAL", `${name} is no Shoal segment: ${what}; open it raw, or check the name`, {
+      name,
+      lengthBytes,
+    });
+  }
+  if (progress === "retired") {
+    return shoalError("ERR_SHOAL_RETIRED", `${name} was removed by a participant and only its name is left; create it anew`, { name });
+  }
+  if (progress === "empty" && !isAttended) {
+    return shoalError(
+      "ERR_SHOAL_EMPTY",
+      `${name} has size 0 and nobody is initialising it; an empty object cannot be mapped: remove it and create it anew`,
+      { name, lengthBytes },
+    );
+  }
+  const pid = lengthBytes === 0 ? 0 : new DataView(bytes.buffer).getUint32(36, true);
+  const who = pid === 0 ? "a process that has not yet said who it is" : `process ${pid}`;
+  const state = isAttended ? "which is alive: wait longer (timeoutMs)" : "which has died: remove it, or use openOrCreate";
+  return shoalError(
+    "ERR_SHOAL_NOT_READY",
+    `${name} is still being initialised after ${Math.round(waitedMs)} ms by ${who}, ${state}`,
+    { name, creatorPid: pid, creatorAlive: isAttended ? 1 : 0, waitedMs: Math.round(waitedMs) },
+  );
+}
+
+function attach(backend: Backend, backing: Backing, header: Header, readOnly: boolean): Session {
+  if (backendNameOf(header.backend) === "sysv" || backend.name === "sysv") backend.admit(backing, header);
+  const overlay = layOver(backing, header.sizePages, header.spanPages, readOnly);
+  const isPinned = header.fixedAddress !== 0 && !readOnly;
+  let pinned = 0;
+  try {
+    const code = overlay.core.attach();
+    if (code !== 0) {
+      const offset = overlay.core.corruptOffset() >>> 0;
+      throw shoalError("ERR_SHOAL_CORRUPT", `the header of ${backing.name} contradicts itself at offset ${offset}`, { offset });
+    }
+    if (isPinned) {
+      pinAt(backing, header.fixedAddress, overlay.spanBytes);
+      pinned = header.fixedAddress;
+      openPinned(pinned, header.sizePages * PAGE_SIZE_BYTES);
+    }
+    // It may have grown since the header was read; recovery looks at all of it.
+    catchUp(overlay, overlay.core.sizePages(), pinned);
+    const taken = readOnly
+      ? { seat: seatOf(overlay.core, backing.lockFd, header), slotIndex: -1 }
+      : sitDown(overlay, backing.lockFd, header);
+    return {
+      backing,
+      overlay,
+      geometry: header,
+      ...taken,
+      uuid: header.uuid,
+      fixedAddress: header.fixedAddress,
+      isPinned,
+      hasPrivateDirectory: header.hasPrivateDirectory,
+      isCreator: false,
+    };
+  } catch (error) {
+    peel(overlay);
+    if (pinned !== 0) native.pinRelease(pinned);
+    throw error;
+  }
+}
+
+/** How often `openOrCreate` may find that the segment came or went in between. */
+const MAX_ROUNDS = 100;
+
+/**
+ * Opens the segment, or creates it when there is none. Of several processes that do this at once exactly one creates.
+ *
+ * @throws what openSession and createSession throw, except ERR_SHOAL_NOT_FOUND and ERR_SHOAL_EXISTS
+ */
+export function openOrCreateSession(
+  name: string,
+  options: CreateOptions & OpenOptions,
+  contents: Contents | undefined,
+  created: Contents,
+): Session {
+  for (let round = 1; ; round++) {
+    try {
+      return openSession(name, options, contents);
+    } catch (error) {
+      const isAbsent = isCode(error, "ERR_SHOAL_NOT_FOUND");
+      const isLeftover = ["ERR_SHOAL_NOT_READY", "ERR_SHOAL_EMPTY", "ERR_SHOAL_RETIRED"].some((code) => isCode(error, code));
+      if (round === MAX_ROUNDS || (!isAbsent && !isLeftover)) throw error;
+      // A creator that is alive and slow is the caller's business; one that died is cleaned up after.
+      if (isLeftover && !removeLeftover(name, options)) throw error;
+    }
+    try {
+      return createSession(name, options, created);
+    } catch (error) {
+      if (round === MAX_ROUNDS || !isCode(error, "ERR_SHOAL_EXISTS")) throw error;
+    }
+  }
+}
+
+/** Removes an object that nobody will ever make ready. False when its creator is alive. */
+function removeLeftover(name: string, options: OpenOptions): boolean {
+  let backing: Backing;
+  try {
+    backing = backendOf(options.backend).open(name, false, options.fd);
+  } catch (error) {
+    if (isCode(error, "ERR_SHOAL_NOT_FOUND")) return true;
+    throw error;
+  }
+  try {
+    // Holding the creator's lock we are alone with the object; it may have become ready before we got it.
+    if (!tryLock(backing.lockFd, CREATOR_BYTE)) return false;
+    const bytes = new Uint8Array(HEADER_SIZE_BYTES);
+    const progress = progressOf(bytes, backing.read(bytes));
+    if (progress !== "ready" && progress !== "foreign" && backing.isNamed()) backing.unlink();
+    return true;
+  } finally {
+    backing.close();
+  }
+}
+

@@ -1,0 +1,82 @@
+/**
+ * The overlay: a WebAssembly.Memory whose pages are the segment's.
+ *
+ * The engine reserves the span's addresses; the segment is laid over all of them without access, and the part in use is
+ * opened. Growing is then the engine's own business: `memory.grow` opens the next pages, which already are the
+ * segment's. Closing lays private zero pages over everything, so a view that somebody kept reads zeros.
+ *
+ * A guard watches the span: when somebody truncates the file underneath, the lost pages are replaced by zeros and
+ * `flags` says so, instead of the process dying of SIGBUS.
+ */
+
+import { shoalError } from "../errors.ts";
+import { PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { checkResult } from "../os/errno.ts";
+import { native } from "../os/native.ts";
+import type { Backing } from "./backing.ts";
+import { instantiateCore } from "./core.ts";
+import type { Core } from "./core.ts";
+
+const { constants } = native;
+
+/** Bits of `Overlay.flags[0]`; 0 = all is well. */
+export const FLAG_CLOSED = 1;
+/** Set by the SIGBUS guard (native/guard.c). */
+export const FLAG_DAMAGED = 2;
+
+/** A segment in this process's memory. */
+export interface Overlay {
+  readonly memory: WebAssembly.Memory;
+  readonly core: Core;
+  readonly address: number;
+  readonly spanBytes: number;
+  /** One word, FLAG_… bits, outside the segment. */
+  readonly flags: Int32Array;
+  readonly guardId: number;
+}
+
+function reserveSpan(sizePages: number, spanPages: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
+  } catch (cause) {
+    throw shoalError(
+      "ERR_SHOAL_NO_SPACE",
+      `the engine has no address space for a span of ${spanPages * PAGE_SIZE_BYTES} bytes: close regions that are not needed, create with a smaller spanBytes, or raise RLIMIT_AS`,
+      { spanBytes: spanPages * PAGE_SIZE_BYTES },
+      cause,
+    );
+  }
+}
+
+/** Lays `backing` over a new memory of `sizePages` now and `spanPages` at most. */
+export function layOver(backing: Backing, sizePages: number, spanPages: number, readOnly: boolean): Overlay {
+  const memory = reserveSpan(sizePages, spanPages);
+  const address = native.addressOf(new Uint8Array(memory.buffer));
+  const spanBytes = spanPages * PAGE_SIZE_BYTES;
+  const sizeBytes = sizePages * PAGE_SIZE_BYTES;
+  // Before the mapping is there nothing can be lost; after it, nothing may be unguarded.
+  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const guardId = checkResult(native.guardAdd(address, spanBytes, flags), "sigaction", { spanBytes });
+  try {
+    backing.map(address, spanBytes, readOnly);
+    const access = constants.PROT_READ | constants.PROT_WRITE;
+    checkResult(native.mprotect(address, sizeBytes, access), "mprotect", { sizeBytes });
+    const core = instantiateCore(memory);
+    return { memory, core, address, spanBytes, flags, guardId };
+  } catch (error) {
+    peel({ memory, address, spanBytes, flags, guardId });
+    throw error;
+  }
+}
+
+/** Replaces the segment by private zero pages. The engine frees the span when nothing refers to the memory. */
+export function peel(overlay: Omit<Overlay, "core">): void {
+  const { memory, address, spanBytes, flags, guardId } = overlay;
+  Atomics.or(flags, 0, FLAG_CLOSED);
+  const share = constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED | constants.MAP_NORESERVE;
+  const sizeBytes = memory.buffer.byteLength;
+  checkResult(native.mmap(address, spanBytes, constants.PROT_NONE, share, -1, 0), "mmap", { spanBytes });
+  const access = constants.PROT_READ | constants.PROT_WRITE;
+  checkResult(native.mprotect(address, sizeBytes, access), "mprotect", { sizeBytes });
+  native.guardRemove(guardId);
+}

@@ -1,0 +1,149 @@
+/**
+ * Participants: who has the segment open, who of them lives, and what is done for those who died.
+ *
+ * A slot belongs to whoever holds the exclusive lock on the byte at the slot's own offset. The kernel drops the lock
+ * on any death. Taking a slot, leaving it and recovering a dead one's all happen with that lock held, so there is one
+ * of each at a time, and whoever dies in the middle is recovered like any other.
+ */
+
+import { readFileSync } from "node:fs";
+import { threadId } from "node:worker_threads";
+import { shoalError } from "../errors.ts";
+import { SLOT_EPOCH_SHIFT, SLOT_FREE, SLOT_RECOVERING, SLOT_SIZE_BYTES, SLOT_STATE_MASK } from "../layout/slot.ts";
+import { probeLock, tryLock, unlock } from "../os/index.ts";
+import type { Core } from "./core.ts";
+import type { Geometry } from "./geometry.ts";
+
+/** One participant, as its slot and its lock show it. */
+export interface ParticipantInfo {
+  readonly index: number;
+  /** How many participants have had the slot before. */
+  readonly epoch: number;
+  readonly state: "live" | "recovering";
+  readonly pid: number;
+  /** 0 for a main thread, else the worker's `threadId`. */
+  readonly threadId: number;
+  /** When its process started, in clock ticks since boot: tells a process from a later one of the same pid. */
+  readonly startTicks: number;
+  readonly openedAt: Date;
+  /** Whether it holds its lock. False: it has died and nobody has recovered it yet. */
+  readonly alive: boolean;
+  /** Whether it is the one asking. */
+  readonly self: boolean;
+}
+
+/** What this file needs to know of an open segment. */
+export interface Seat {
+  readonly core: Core;
+  readonly lockFd: number;
+  readonly slotCount: number;
+  readonly slotsOffset: number;
+}
+
+export function seatOf(core: Core, lockFd: number, geometry: Pick<Geometry, "slotCount" | "slotsOffset">): Seat {
+  return { core, lockFd, slotCount: geometry.slotCount, slotsOffset: geometry.slotsOffset };
+}
+
+/** The byte whose lock means "there is somebody in slot `index`". */
+function lockByte(seat: Seat, index: number): { offset: number } {
+  return { offset: seat.slotsOffset + index * SLOT_SIZE_BYTES };
+}
+
+let ownStartTicks: number | undefined;
+
+/** When this process started, in clock ticks since boot; 0 where /proc does not say. */
+export function processStartTicks(): number {
+  if (ownStartTicks === undefined) {
+    try {
+      // Field 22; counted from behind the command's name, which may contain anything.
+      const text = readFileSync("/proc/self/stat", "latin1");
+      ownStartTicks = Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[19]);
+    } catch {
+      ownStartTicks = 0; // no /proc: pids alone must do, for display only
+    }
+  }
+  return ownStartTicks;
+}
+
+function stateOf(seat: Seat, index: number): number {
+  return seat.core.slotState(index) & SLOT_STATE_MASK;
+}
+
+/**
+ * Recovers every participant that has died. The caller has caught up with the segment's size.
+ * Returns how many there were.
+ */
+export function recoverDead(seat: Seat, ownIndex: number): number {
+  let count = 0;
+  for (let index = 0; index < seat.slotCount; index++) {
+    if (index === ownIndex || stateOf(seat, index) === SLOT_FREE) continue;
+    if (recoverIfDead(seat, index)) count++;
+  }
+  return count;
+}
+
+/** Recovers slot `index` if nobody holds its lock. */
+export function recoverIfDead(seat: Seat, index: number): boolean {
+  const byte = lockByte(seat, index);
+  if (probeLock(seat.lockFd, byte) !== undefined || !tryLock(seat.lockFd, byte)) return false;
+  try {
+    // Somebody else may have recovered it between the look and the lock.
+    if (stateOf(seat, index) === SLOT_FREE) return false;
+    seat.core.recoverSlot(index, 1);
+    return true;
+  } finally {
+    unlock(seat.lockFd, byte);
+  }
+}
+
+/**
+ * Takes a slot for the calling thread; its lock is held from here until the backing closes.
+ *
+ * @returns the slot's index
+ * @throws ERR_SHOAL_PARTICIPANTS_FULL
+ */
+export function takeSeat(seat: Seat): number {
+  for (let index = 0; index < seat.slotCount; index++) {
+    // Taken slots are passed by without a system call.
+    if (stateOf(seat, index) !== SLOT_FREE || !tryLock(seat.lockFd, lockByte(seat, index))) continue;
+    // With the lock held nobody else takes or recovers it. Whoever had it in between died or left.
+    if (stateOf(seat, index) !== SLOT_FREE) seat.core.recoverSlot(index, 1);
+    seat.core.takeSlot(index, process.pid, processStartTicks(), threadId, Date.now());
+    seat.core.become(index);
+    return index;
+  }
+  throw shoalError(
+    "ERR_SHOAL_PARTICIPANTS_FULL",
+    `all ${seat.slotCount} participant slots are taken by processes and workers that live: close some, or create the segment with a larger maxParticipants`,
+    { maxParticipants: seat.slotCount },
+  );
+}
+
+/** Leaves slot `index` in good order: what its participant owned is given back, then its lock. */
+export function leaveSeat(seat: Seat, index: number): void {
+  seat.core.recoverSlot(index, 0);
+  unlock(seat.lockFd, lockByte(seat, index));
+}
+
+/** The slots that are in use. */
+export function listParticipants(seat: Seat, ownIndex: number): ParticipantInfo[] {
+  const found: ParticipantInfo[] = [];
+  for (let index = 0; index < seat.slotCount; index++) {
+    const word = seat.core.slotState(index) >>> 0;
+    const state = word & SLOT_STATE_MASK;
+    if (state === SLOT_FREE) continue;
+    const self = index === ownIndex;
+    found.push({
+      index,
+      epoch: word >>> SLOT_EPOCH_SHIFT,
+      state: state === SLOT_RECOVERING ? "recovering" : "live",
+      pid: seat.core.slotPid(index) >>> 0,
+      threadId: seat.core.slotThread(index) >>> 0,
+      startTicks: seat.core.slotStart(index),
+      openedAt: new Date(seat.core.slotOpened(index)),
+      alive: self || probeLock(seat.lockFd, lockByte(seat, index)) !== undefined,
+      self,
+    });
+  }
+  return found;
+}

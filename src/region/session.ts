@@ -1,0 +1,92 @@
+/**
+ * A session: one participant's hold on one segment; everything that must be given back when it ends.
+ *
+ * Made by create.ts or open.ts, ended here. Region and Heap are faces on it. Ending twice is harmless.
+ */
+
+import { DEFAULT_TIMEOUT_MS } from "./options.ts";
+import { PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { native } from "../os/native.ts";
+import type { Backing } from "./backing.ts";
+import type { Geometry } from "./geometry.ts";
+import { FLAG_CLOSED, FLAG_DAMAGED, peel } from "./overlay.ts";
+import type { Overlay } from "./overlay.ts";
+import { leaveSeat, recoverDead, seatOf, takeSeat } from "./participants.ts";
+import type { Seat } from "./participants.ts";
+import { openPinned } from "./fixed-address.ts";
+
+/** What a participant holds. */
+export interface Session {
+  readonly backing: Backing;
+  readonly overlay: Overlay;
+  readonly geometry: Geometry;
+  readonly seat: Seat;
+  /** -1: read-only, no slot. */
+  readonly slotIndex: number;
+  readonly uuid: string;
+  /** 0: none. */
+  readonly fixedAddress: number;
+  readonly isPinned: boolean;
+  readonly hasPrivateDirectory: boolean;
+  readonly isCreator: boolean;
+}
+
+/** How long participants wait for each other by default, in milliseconds. */
+export const WAIT_TIMEOUT_MS = DEFAULT_TIMEOUT_MS;
+
+/** Sessions that were dropped without being ended: their descriptors, pins and guards are given back. */
+const forgotten = new FinalizationRegistry<Session>(endSession);
+
+/** Ends `session` when `face` is collected before it was ended. */
+export function watch(face: object, session: Session): void {
+  forgotten.register(face, session, face);
+}
+
+export function unwatch(face: object): void {
+  forgotten.unregister(face);
+}
+
+/** Makes this memory as large as the segment is. True when it was smaller. */
+export function catchUp(overlay: Overlay, published: number, pinnedAddress: number): boolean {
+  const mapped = overlay.memory.buffer.byteLength / PAGE_SIZE_BYTES;
+  if (published <= mapped) return false;
+  overlay.memory.grow(published - mapped);
+  if (pinnedAddress !== 0) openPinned(pinnedAddress, published * PAGE_SIZE_BYTES);
+  return true;
+}
+
+/** Recovers who has died, then takes a slot. */
+export function sitDown(overlay: Overlay, lockFd: number, geometry: Geometry): { seat: Seat; slotIndex: number } {
+  const seat = seatOf(overlay.core, lockFd, geometry);
+  recoverDead(seat, -1);
+  return { seat, slotIndex: takeSeat(seat) };
+}
+
+/**
+ * Gives everything back: the slot, the mappings, the descriptors. Never throws half-way: what follows a failed step is
+ * done all the same, and the first failure is thrown at the end.
+ */
+export function endSession(session: Session): void {
+  const { overlay, backing, seat, slotIndex } = session;
+  const flags = Atomics.load(overlay.flags, 0);
+  if ((flags & FLAG_CLOSED) !== 0) return;
+  const failures: unknown[] = [];
+  const attempt = (step: () => void): void => {
+    try {
+      step();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  // A damaged segment has lost its tables: there is nothing to leave in order, and the lock says the rest.
+  if (slotIndex >= 0 && (flags & FLAG_DAMAGED) === 0) {
+    attempt(() => {
+      catchUp(overlay, overlay.core.sizePages(), 0);
+      leaveSeat(seat, slotIndex);
+    });
+  }
+  attempt(() => peel(overlay));
+  if (session.isPinned) attempt(() => native.pinRelease(session.fixedAddress));
+  attempt(() => backing.close());
+  if (failures.length > 0) throw failures[0];
+}

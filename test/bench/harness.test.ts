@@ -1,0 +1,114 @@
+/** The parts of the benchmark harness that decide what a figure is: medians, targets, and whether a machine is idle. */
+import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
+import { test } from "node:test";
+import { isDisturbing } from "../../bench/harness/idle.ts";
+import { measure, medianOf } from "../../bench/harness/measure.ts";
+import { medianRow } from "../../bench/harness/plan.ts";
+import type { TopicPlan } from "../../bench/harness/plan.ts";
+import { formatMarkdown, formatTable } from "../../bench/harness/report.ts";
+import type { Result } from "../../bench/harness/report.ts";
+
+function planOf(overrides: Partial<TopicPlan>): TopicPlan {
+  return { rounds: 3, probes: [], rows: [], dispose: () => undefined, ...overrides };
+}
+
+function resultOf(node: string, value: number, target: number): Result {
+  const row = { name: "a.ns", value, unit: "ns", target, holds: value <= target, peers: { other: 7.25 } };
+  return { topic: "a", node, cpu: "2 x cpu", date: "2026-01-01T00:00:00.000Z", idle: true, rows: [row] };
+}
+
+test("a median is the middle value, or the mean of the two in the middle", () => {
+  assert.equal(medianOf([3, 1, 2]), 2);
+  assert.equal(medianOf([4, 1, 2, 3]), 2.5);
+  assert.ok(Number.isNaN(medianOf([])));
+});
+
+test("probes take turns, and a row is made of its series' medians and compared with its target", async () => {
+  const order: string[] = [];
+  const samples = [30, 10, 20];
+  const plan = planOf({
+    probes: [
+      () => {
+        order.push("first");
+        return { one: samples[order.filter((name) => name === "first").length - 1] ?? 0 };
+      },
+      async () => {
+        order.push("second");
+        return { two: 15, lost: 1 };
+      },
+    ],
+    rows: [
+      medianRow("one", "ns", 20),
+      medianRow("two", "ns", 14),
+      {
+        name: "rest",
+        unit: "ns",
+        target: null,
+        valueOf: (series) => series.median("one") - series.median("two"),
+      },
+      { name: "lost", unit: "bytes", target: 0, valueOf: (series) => series.sum("lost") },
+    ],
+  });
+  const rows = await measure(plan);
+  assert.deepEqual(order, ["first", "second", "first", "second", "first", "second"]);
+  assert.deepEqual(
+    rows.map(({ value, holds }) => [value, holds]),
+    [
+      [20, true],
+      [15, false],
+      [5, null],
+      [3, false],
+    ],
+  );
+});
+
+test("what the probes made is removed even if one of them fails", async () => {
+  let disposals = 0;
+  const plan = planOf({
+    probes: [
+      () => {
+        throw new Error("probe");
+      },
+    ],
+    dispose: () => {
+      disposals += 1;
+    },
+  });
+  await assert.rejects(measure(plan), /probe/);
+  assert.equal(disposals, 1);
+});
+
+test("a row of a series that nobody feeds is an error, not a missing number", async () => {
+  await assert.rejects(measure(planOf({ rows: [medianRow("none", "ns", null)] })), /no probe feeds .*none/);
+});
+
+test("a neighbour that keeps a processor busy disturbs, and the kernel's housekeeping does not", () => {
+  const oneProcessor = 1 / availableParallelism();
+  assert.ok(isDisturbing(oneProcessor, 300));
+  assert.ok(!isDisturbing(0.01, 300));
+  assert.ok(!isDisturbing(0.03, 10_000));
+  assert.ok(isDisturbing(oneProcessor / 2, 10_000));
+});
+
+test("the table for a document has a column for each runtime and marks what misses its target", () => {
+  const text = formatMarkdown([
+    resultOf("20.20.2", 34.56, 35),
+    resultOf("24.1.0", 26, 25),
+    resultOf("bun 1.4.0", 9, 25),
+  ]);
+  assert.deepEqual(text.trimEnd().split("\n"), [
+    "| row | unit | target | Node 20 | Node 24 | Bun 1.4 |",
+    "| --- | --- | --: | --: | --: | --: |",
+    "| `a.ns` | ns | 35 / 25 | 34.6 (other 7.25) | **26** (other 7.25) | 9 (other 7.25) |",
+  ]);
+});
+
+test("the table for people has no colours unless they are wanted", () => {
+  const result = resultOf("24.1.0", 26, 25);
+  assert.equal(
+    formatTable(result, false),
+    "a: Node 24.1.0, 2 x cpu\n✗ a.ns  26 ns  at most 25  other 7.25\n",
+  );
+  assert.match(formatTable(result, true), /\u001b\[31m/);
+});
