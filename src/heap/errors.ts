@@ -1,0 +1,53 @@
+/**
+ * From the core's result codes to ShoalErrors.
+ */
+
+import { shoalError } from "../errors.ts";
+import type { ShoalError } from "../errors.ts";
+import * as result from "../layout/result.ts";
+import type { Core } from "../region/index.ts";
+
+/** The error for a failed call about `handle`. `call` names the call for the message. */
+export function handleError(core: Core, code: number, call: string, handle: number): ShoalError {
+  const shown = `${call}(${handle})`;
+  switch (code) {
+    case result.DOUBLE_FREE:
+      return shoalError("ERR_SHOAL_DOUBLE_FREE", `${shown}: that block is free already; nothing was changed`, { call, handle });
+    case result.CORRUPT: {
+      const offset = core.corruptOffset() >>> 0;
+      return shoalError(
+        "ERR_SHOAL_CORRUPT",
+        `${shown}: the segment contradicts itself at offset ${offset}; run verify() and stop using it`,
+        { call, handle, offset },
+      );
+    }
+    case result.BUSY:
+      return shoalError(
+        "ERR_SHOAL_BAD_HANDLE",
+        `${shown}: another participant is resizing or freeing that block; two owners use one block`,
+        { call, handle },
+      );
+    case result.TOO_LARGE:
+      return shoalError("ERR_SHOAL_SIZE", `${shown}: the size is larger than the heap's span`, { call, handle });
+    default:
+      return shoalError(
+        "ERR_SHOAL_BAD_HANDLE",
+        `${shown}: no allocated block starts there (a wild, stale or interior handle); nothing was changed`,
+        { call, handle, result: code },
+      );
+  }
+}
+
+/**
+ * A trap inside the core: it read a number from the segment that led it out of bounds, which WebAssembly does not allow.
+ * The host process is unharmed.
+ */
+export function trapError(cause: unknown, call: string): unknown {
+  if (!(cause instanceof WebAssembly.RuntimeError)) return cause;
+  return shoalError(
+    "ERR_SHOAL_CORRUPT",
+    `${call}: the segment's own data led out of bounds (${cause.message}); run verify() and stop using it`,
+    { call, offset: 0 },
+    cause,
+  );
+}

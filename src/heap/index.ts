@@ -1,0 +1,10 @@
+/** `shoal/heap`: allocating, freeing and finding blocks in shared memory. */
+export { ERROR_CODES, ShoalError } from "../errors.ts";
+export type { ErrorDetails, ShoalErrorCode } from "../errors.ts";
+export { asHandle } from "./handle.ts";
+export type { Handle, Pointer } from "./handle.ts";
+export { Heap } from "./heap.ts";
+export type { AllocatorName, HeapCreateOptions } from "./heap.ts";
+export type { Roots } from "./roots.ts";
+export type { ClassStats, HeapStats } from "./stats.ts";
+export type { Problem, VerifyReport } from "./verify.ts";

@@ -1,0 +1,136 @@
+/**
+ * Named roots: how participants that know nothing but the heap's name find each other's blocks.
+ *
+ * Reading takes no lock. Writing takes the roots lock, which is held for well below a microsecond; a holder that has
+ * died is recovered by whoever waits for it, one that is stopped is waited for, up to a limit.
+ */
+
+import { shoalError } from "../errors.ts";
+import { H_SCRATCH } from "../layout/header.ts";
+import { LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../layout/result.ts";
+import { ROOT_NAME_LIMIT_BYTES } from "../layout/root.ts";
+import { S_SCRATCH, SLOT_SIZE_BYTES } from "../layout/slot.ts";
+import type { Region } from "../region/index.ts";
+import { handleError } from "./errors.ts";
+import type { Handle } from "./handle.ts";
+
+/** How long a writer waits for another participant that is alive and does not go on. */
+const LOCK_TIMEOUT_MS = 5000;
+const SPINS = 200;
+
+/** A heap's named roots. Names are 1 to 48 bytes of UTF-8; there are 128 of them. */
+export interface Roots {
+  /**
+   * Stores `handle` under `name`, replacing what was there.
+   *
+   * @throws ERR_SHOAL_BAD_HANDLE (no allocated block), ERR_SHOAL_ROOTS_FULL, ERR_SHOAL_NAME, ERR_SHOAL_TIMEOUT (the
+   *   participant that holds the roots lock is stopped), ERR_SHOAL_READ_ONLY
+   */
+  set(name: string, handle: Handle): void;
+  /** The handle under `name`, 0 when there is none. */
+  get(name: string): Handle | 0;
+  /** Removes `name`; the block stays. False when there is no such name. */
+  delete(name: string): boolean;
+  /** All names with their handles, in no order. */
+  list(): { name: string; handle: Handle }[];
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** The roots of the heap in `region`. */
+export function makeRoots(region: Region): Roots {
+  const { core } = region.session.overlay;
+  const { slotIndex, geometry } = region.session;
+  const scratchOffset =
+    slotIndex < 0 ? H_SCRATCH : geometry.slotsOffset + slotIndex * SLOT_SIZE_BYTES + S_SCRATCH;
+  const scratch = new Uint8Array(region.buffer, scratchOffset, ROOT_NAME_LIMIT_BYTES);
+
+  /** Leaves the name where the core looks for it; returns its length in bytes. */
+  const pass = (name: string): number => {
+    const bytes = encoder.encode(typeof name === "string" ? name : "");
+    if (bytes.length === 0 || bytes.length > ROOT_NAME_LIMIT_BYTES) {
+      throw shoalError(
+        "ERR_SHOAL_NAME",
+        `a root's name is 1 to ${ROOT_NAME_LIMIT_BYTES} bytes of UTF-8, not ${bytes.length}`,
+        { name: String(name), lengthBytes: bytes.length, most: ROOT_NAME_LIMIT_BYTES },
+      );
+    }
+    scratch.fill(0);
+    scratch.set(bytes);
+    return bytes.length;
+  };
+
+  const change = (call: () => number): number => {
+    lock(region);
+    try {
+      return call();
+    } finally {
+      core.unlockRoots();
+    }
+  };
+
+  return {
+    set(name, handle) {
+      checkWritable(region, "roots.set");
+      const length = pass(name);
+      region.catchUp();
+      const code = change(() => core.rootSet(length, handle));
+      if (code === OK) return;
+      if (code !== TABLE_FULL) throw handleError(core, code, "roots.set", handle);
+      throw shoalError("ERR_SHOAL_ROOTS_FULL", `all ${geometry.rootCount} roots are in use; delete one`, {
+        rootCount: geometry.rootCount,
+      });
+    },
+    get(name) {
+      region.check();
+      return (core.rootGet(pass(name)) >>> 0) as Handle | 0;
+    },
+    delete(name) {
+      checkWritable(region, "roots.delete");
+      const length = pass(name);
+      return change(() => core.rootDelete(length)) !== NOT_FOUND;
+    },
+    list() {
+      region.check();
+      const found: { name: string; handle: Handle }[] = [];
+      for (let index = 0; index < geometry.rootCount; index++) {
+        const length = core.rootList(index);
+        if (length === 0) continue;
+        // Decoders refuse shared memory on some runtimes: a copy.
+        const name = decoder.decode(scratch.slice(0, length));
+        found.push({ name, handle: (core.rootListedHandle() >>> 0) as Handle });
+      }
+      return found;
+    },
+  };
+}
+
+function checkWritable(region: Region, call: string): void {
+  region.check();
+  if (!region.readOnly) return;
+  throw shoalError("ERR_SHOAL_READ_ONLY", `${call}: ${region.name} was opened read-only`, { name: region.name });
+}
+
+/** Takes the roots lock, recovering its holder if that has died. */
+function lock(region: Region): void {
+  const { core } = region.session.overlay;
+  for (let spin = 0; spin < SPINS; spin++) {
+    if (core.lockRoots() !== LOCKED) return;
+  }
+  const started = performance.now();
+  while (core.lockRoots() === LOCKED) {
+    const holder = core.blocker() >>> 0;
+    if (region.recover() > 0) continue;
+    if (performance.now() - started > LOCK_TIMEOUT_MS) {
+      const pid = core.slotPid(holder) >>> 0;
+      throw shoalError(
+        "ERR_SHOAL_TIMEOUT",
+        `the roots lock is held by process ${pid} (slot ${holder}), which is alive and has not gone on for ${LOCK_TIMEOUT_MS} ms: is it stopped?`,
+        { pid, slot: holder, timeoutMs: LOCK_TIMEOUT_MS },
+      );
+    }
+    Atomics.wait(sleeper, 0, 0, 1);
+  }
+}

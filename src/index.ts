@@ -1,0 +1,30 @@
+/**
+ * Shoal: a shared-memory heap for Node.js. Unrelated processes and their workers map one segment, allocate and free in
+ * it, and hand each other handles or pointers. Every public name of the package's main entry stands here.
+ */
+export { ERROR_CODES, ShoalError } from "./errors.ts";
+export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
+export { asHandle, Heap } from "./heap/index.ts";
+export type {
+  AllocatorName,
+  ClassStats,
+  Handle,
+  HeapCreateOptions,
+  HeapStats,
+  Pointer,
+  Problem,
+  Roots,
+  VerifyReport,
+} from "./heap/index.ts";
+export { Region } from "./region/index.ts";
+export type {
+  AddressSearch,
+  BackendName,
+  CreateOptions,
+  ListOptions,
+  OpenOptions,
+  ParticipantInfo,
+  RawOptions,
+  RawRegion,
+  RegionSummary,
+} from "./region/index.ts";
