@@ -27,8 +27,6 @@ import {
   MAGIC_HIGH,
   MAGIC_LOW,
   STATE_INITIALISING,
-  STATE_READY,
-  STATE_RETIRED,
 } from "../src/layout/header";
 import {
   addGrowths,
@@ -78,13 +76,12 @@ export function describeSegment(
   setHeader(H_DATA_OFFSET, dataOffset);
 }
 
-/** Publishes the segment. SYNC with the opener's read of the state: all of the header is there before it. */
-export function publishSegment(): void {
-  storeSegmentState(STATE_READY);
-}
-
-export function retireSegment(): void {
-  storeSegmentState(STATE_RETIRED);
+/**
+ * Moves the segment on: to `ready`, which publishes it, or to `retired`. SYNC with the opener's read of the state: all
+ * of the header is there before `ready`.
+ */
+export function setSegmentState(state: u32): void {
+  storeSegmentState(state);
 }
 
 export function segmentState(): u32 {

@@ -113,11 +113,12 @@ function nextWord(word: u64, state: u64, handle: u32): u64 {
 }
 
 /**
- * Stores `handle` under the name in scratch. Linearises at the store of the entry's word. The handle must be an
+ * Stores `handle` under the name in scratch; 0 removes the name. Linearises at the store of the entry's word. The handle must be an
  * allocated block's. The caller holds the roots lock.
  */
 export function rootSet(length: u32, handle: u32): i32 {
   if (length == 0 || length > <u32>ROOT_NAME_LIMIT_BYTES) return fail(NOT_FOUND);
+  if (handle == 0) return remove(length);
   if (usableSize(handle) == 0) return lastError();
   const found = findEntry(length);
   if (found >= 0) {
@@ -139,8 +140,7 @@ export function rootSet(length: u32, handle: u32): i32 {
   return fail(TABLE_FULL);
 }
 
-/** Removes the name in scratch. Linearises at the store of the entry's word. The caller holds the roots lock. */
-export function rootDelete(length: u32): i32 {
+function remove(length: u32): i32 {
   const found = findEntry(length);
   if (found < 0) return fail(NOT_FOUND);
   const root = rootAt(<u32>found);

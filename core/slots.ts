@@ -2,13 +2,21 @@
  * What a slot says about its participant. Who is alive is not said here: only the file lock on the slot tells.
  */
 
-import { S_OPENED, S_PID, S_START, S_THREAD } from "../src/layout/slot";
+import { SLOT_FREE, SLOT_STATE_MASK, S_OPENED, S_PID, S_START, S_THREAD } from "../src/layout/slot";
 import { getSlotNumber, getSlotWord, loadGrowths, loadRecoveries, loadSlotState } from "./mem";
 import { slotAt, slotCount } from "./state";
 
 /** The state word: epoch << 2 | SLOT_…; 0 (free) for an index that is out of range. */
 export function slotState(index: u32): u32 {
   return index < slotCount ? loadSlotState(slotAt(index)) : 0;
+}
+
+/** Index of the first slot from `from` on that is taken (or, with `free`, that is not); -1 when there is none. */
+export function findSlot(from: u32, free: bool): i32 {
+  for (let index = from; index < slotCount; index++) {
+    if (((loadSlotState(slotAt(index)) & SLOT_STATE_MASK) == SLOT_FREE) == free) return <i32>index;
+  }
+  return -1;
 }
 
 export function slotPid(index: u32): u32 {

@@ -42,9 +42,7 @@ export let spanPages: u32 = 0;
 export let scratchOffset: usize = 0;
 
 let error: i32 = 0;
-let needed: u32 = 0;
-let blockingSlot: u32 = 0;
-let where: u32 = 0;
+let detail: u32 = 0;
 
 /**
  * Reads the header's constants into the instance, checking each against what the others allow, so that nothing
@@ -122,17 +120,17 @@ export function fail(code: i32): i32 {
 
 export function failNeeding(pages: u32): void {
   error = loadSizePages() > <u32>memory.size() ? NEED_CATCH_UP : NEED_PAGES;
-  needed = pages;
+  detail = pages;
 }
 
 export function corruptAt(offset: usize): i32 {
-  where = <u32>offset;
+  detail = <u32>offset;
   error = CORRUPT;
   return CORRUPT;
 }
 
 export function setBlocker(slotIndex: u32): void {
-  blockingSlot = slotIndex;
+  detail = slotIndex;
 }
 
 /** Why the last call that returned 0 or -1 did. */
@@ -140,17 +138,10 @@ export function lastError(): i32 {
   return error;
 }
 
-/** After NEED_PAGES: how many consecutive pages would do. */
-export function neededPages(): u32 {
-  return needed;
-}
-
-/** After LOCKED: index of the slot that holds the lock. */
-export function blocker(): u32 {
-  return blockingSlot;
-}
-
-/** After CORRUPT: the offset of what contradicts itself. */
-export function corruptOffset(): u32 {
-  return where;
+/**
+ * What belongs to lastError(): after NEED_PAGES how many consecutive pages would do; after LOCKED the index of the slot
+ * that holds the lock; after CORRUPT the offset of what contradicts itself.
+ */
+export function errorDetail(): u32 {
+  return detail;
 }

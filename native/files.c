@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -183,6 +184,27 @@ static napi_value call_pread(napi_env env, napi_callback_info info) {
   return shoal_errno_or(env, pread((int)fd, data, length, offset));
 }
 
+/* fchmod(fd, mode) -> 0 */
+static napi_value call_fchmod(napi_env env, napi_callback_info info) {
+  int64_t a[2];
+  if (!shoal_int64s(env, info, 2, a)) return shoal_result(env, -EINVAL);
+  return shoal_errno_or(env, fchmod((int)a[0], (mode_t)a[1]));
+}
+
+/* getrandom(Uint8Array) -> bytes filled; at most 256, which is never a partial read */
+static napi_value call_getrandom(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  napi_typedarray_type type;
+  size_t length = 0;
+  void *data = NULL;
+  if (!shoal_args(env, info, 1, argv) ||
+      napi_get_typedarray_info(env, argv[0], &type, &length, &data, NULL, NULL) != napi_ok ||
+      type != napi_uint8_array || length > 256) {
+    return shoal_result(env, -EINVAL);
+  }
+  return shoal_errno_or(env, getrandom(data, length, 0));
+}
+
 void shoal_files_init(napi_env env, napi_value exports) {
   static const struct shoal_function functions[] = {
     { "open", call_open },
@@ -194,6 +216,8 @@ void shoal_files_init(napi_env env, napi_value exports) {
     { "fallocate", call_fallocate },
     { "fstat", call_fstat },
     { "pread", call_pread },
+    { "fchmod", call_fchmod },
+    { "getrandom", call_getrandom },
   };
   SHOAL_DEFINE(env, exports, functions);
 }

@@ -16,9 +16,9 @@
  * guard_remove returned, no handler writes to the flags word or maps a page in the span. The wait is a few microseconds,
  * the length of a handler, and a handler waits for nobody.
  *
- * A fault may be taken just before another thread removes the span (having laid zero pages over it), and its handler
- * run just after. A freed slot therefore keeps its span; a fault in such a span is retried, RETRIES times at most, before
- * it is passed on: if zero pages are there by now, the retry succeeds.
+ * A fault may be taken just before another thread lays zero pages over the span and removes it, and its handler run just
+ * after. So a fault in no guarded span is retried when the address can be read by now. Each removal allows RETRIES of
+ * these: a fault that persists on readable memory (a write to a file's hole on a full disk) must not be retried for ever.
  */
 #include "guard.h"
 
@@ -29,6 +29,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SLOTS 4096
@@ -41,7 +42,6 @@ struct slot {
   _Atomic uint32_t state;
   _Atomic uint32_t readers;
   _Atomic uint32_t generation; /* of the slot's uses: an id from an earlier use is refused */
-  _Atomic uint32_t retries;    /* left, for faults in the span of a slot freed since */
   _Atomic uintptr_t start;
   _Atomic uintptr_t end;
   int32_t *_Atomic damaged;
@@ -49,7 +49,8 @@ struct slot {
 };
 
 static struct slot slots[SLOTS];
-static _Atomic uint32_t slots_used; /* no slot at or beyond this index was ever claimed */
+static _Atomic uint32_t slots_used;   /* no slot at or beyond this index was ever claimed */
+static _Atomic uint32_t retries_left; /* for faults in spans that are no longer guarded */
 
 static pthread_mutex_t install_mutex = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool installed;
@@ -62,9 +63,8 @@ static bool replace_page(uintptr_t address) {
   return mmap(page, page_bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == page;
 }
 
-/* True when the access shall be retried. Async-signal-safe: atomics and one mmap. */
+/* Async-signal-safe: atomics and one mmap. */
 static bool treat(uintptr_t address) {
-  bool was_guarded = false;
   uint32_t used = atomic_load(&slots_used);
   for (uint32_t i = 0; i < used; i++) {
     struct slot *slot = &slots[i];
@@ -79,10 +79,22 @@ static bool treat(uintptr_t address) {
     }
     atomic_fetch_sub(&slot->readers, 1);
     if (treated) return true;
-    uint32_t left = atomic_load(&slot->retries);
-    while (left > 0 && !was_guarded) was_guarded = atomic_compare_exchange_weak(&slot->retries, &left, left - 1);
   }
-  return was_guarded;
+  return false;
+}
+
+/* The kernel reads the set before it looks at `how`, which is none: EINVAL says that the 8 bytes could be read. */
+static bool is_readable(uintptr_t address) {
+  return syscall(SYS_rt_sigprocmask, -1, address & ~(uintptr_t)7, NULL, 8) == -1 && errno == EINVAL;
+}
+
+static bool was_replaced(uintptr_t address) {
+  uint32_t left = atomic_load(&retries_left);
+  if (left == 0 || !is_readable(address)) return false;
+  while (left > 0) {
+    if (atomic_compare_exchange_weak(&retries_left, &left, left - 1)) return true;
+  }
+  return false;
 }
 
 static void die_by_default(int signal_number, bool is_fault) {
@@ -121,7 +133,8 @@ static void pass_on(int signal_number, siginfo_t *info, void *context) {
 
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
   int saved_errno = errno;
-  bool retry = info->si_code == BUS_ADRERR && treat((uintptr_t)info->si_addr);
+  uintptr_t address = (uintptr_t)info->si_addr;
+  bool retry = info->si_code == BUS_ADRERR && (treat(address) || was_replaced(address));
   errno = saved_errno;
   if (!retry) pass_on(signal_number, info, context);
 }
@@ -161,7 +174,6 @@ int64_t guard_add(uintptr_t start, size_t length, int32_t *damaged, struct guard
     uint32_t used = atomic_load(&slots_used);
     while (used < i + 1 && !atomic_compare_exchange_weak(&slots_used, &used, i + 1)) continue;
     uint32_t generation = atomic_fetch_add(&slot->generation, 1) + 1;
-    atomic_store(&slot->retries, 0);
     atomic_store(&slot->start, start);
     atomic_store(&slot->end, start + length);
     atomic_store(&slot->damaged, damaged);
@@ -176,11 +188,11 @@ int64_t guard_add(uintptr_t start, size_t length, int32_t *damaged, struct guard
 static bool retire(struct slot *slot, struct guard_keep *kept) {
   uint32_t expected = ACTIVE;
   struct guard_keep keep = slot->keep;
+  atomic_store(&retries_left, RETRIES); /* before a handler can find the slot inactive */
   if (!atomic_compare_exchange_strong(&slot->state, &expected, CLAIMED)) return false;
   while (atomic_load(&slot->readers) != 0) sched_yield();
   if (kept != NULL) *kept = keep;
   slot->keep = (struct guard_keep){ 0 };
-  atomic_store(&slot->retries, RETRIES);
   atomic_store(&slot->state, FREE);
   return true;
 }

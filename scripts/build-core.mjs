@@ -1,10 +1,12 @@
-// Compiles core/index.ts (AssemblyScript) to the WebAssembly modules that run on the shared memory.
+// Compiles core/ (AssemblyScript) to the WebAssembly modules that run on the shared memory.
 //
-//   dist/core/core.wasm           the shipped build: no assertions, no checkpoints
-//   dist/core/core.checked.wasm   the verification build: calls env.checkpoint before every shared access
+//   dist/core/core.wasm             from core/index.ts: no assertions, no checkpoints
+//   dist/core/core.checked.wasm     the verification build: calls env.checkpoint before every shared access
+//   dist/core/survey.wasm           from core/survey.ts: what only looks
+//   dist/core/survey.checked.wasm
 //
-// Both are refused when they have a data segment (instantiating in a second process would overwrite the heap)
-// or import anything but the memory and, in the checked build, the checkpoint.
+// Each is refused when it has a data segment (instantiating in a second process would overwrite the heap)
+// or imports anything but the memory and, in the checked build, the checkpoint.
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isMain, root } from "./lib/project.mjs";
@@ -14,6 +16,7 @@ const folder = join(root, "dist", "core");
 const commonFlags = [
   "--runtime stub",
   "--importMemory",
+  "--noExportMemory",
   "--sharedMemory",
   "--enable threads",
   "--initialMemory 1",
@@ -23,9 +26,14 @@ const commonFlags = [
   "--converge",
 ].flatMap((flag) => flag.split(" "));
 
+const shipped = { flags: ["--noAssert", "--use", "CHECKED=0"], imports: ["env.memory"] };
+const checked = { flags: ["--use", "CHECKED=1"], imports: ["env.memory", "env.checkpoint"] };
+
 const builds = [
-  { name: "core.wasm", flags: ["--noAssert", "--use", "CHECKED=0"], imports: ["env.memory"] },
-  { name: "core.checked.wasm", flags: ["--use", "CHECKED=1"], imports: ["env.memory", "env.checkpoint"] },
+  { name: "core.wasm", entry: "core/index.ts", ...shipped },
+  { name: "core.checked.wasm", entry: "core/index.ts", ...checked },
+  { name: "survey.wasm", entry: "core/survey.ts", ...shipped },
+  { name: "survey.checked.wasm", entry: "core/survey.ts", ...checked },
 ];
 
 /** The files that `buildCore` writes. */
@@ -69,8 +77,8 @@ export function findFaults(bytes, allowedImports) {
   return faults;
 }
 
-async function buildOne(asc, { name, flags, imports }) {
-  const args = ["core/index.ts", "--baseDir", root, "--outFile", name, ...commonFlags, ...flags];
+async function buildOne(asc, { name, entry, flags, imports }) {
+  const args = [entry, "--baseDir", root, "--outFile", name, ...commonFlags, ...flags];
   const stdout = asc.createMemoryStream();
   const stderr = asc.createMemoryStream();
   let bytes;
@@ -86,7 +94,7 @@ async function buildOne(asc, { name, flags, imports }) {
   return `${name} ${bytes.length} bytes`;
 }
 
-/** Builds both modules; returns one line with their sizes. */
+/** Builds the modules; returns one line with their sizes. */
 export async function buildCore() {
   const asc = await import("assemblyscript/asc");
   mkdirSync(folder, { recursive: true });

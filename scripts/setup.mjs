@@ -79,7 +79,7 @@ function listSteps() {
       name: "core",
       sources: existsSync(inRoot("core", "index.ts")) ? sources("core", "src/layout") : [],
       tools: inScripts("build-core.mjs"),
-      outputs: ["core.wasm", "core.checked.wasm"].map((name) => inRoot("dist", "core", name)),
+      outputs: ["core", "core.checked", "survey", "survey.checked"].map((name) => inRoot("dist", "core", `${name}.wasm`)),
       work: compileCore,
     },
     {

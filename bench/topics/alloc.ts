@@ -10,6 +10,7 @@
 import { consume } from "../harness/consume.ts";
 import { medianRow } from "../harness/plan.ts";
 import type { Probe, RowPlan, Topic, TopicOptions, TopicPlan } from "../harness/plan.ts";
+import { warmUp } from "../harness/warm.ts";
 import { compileMallocPeer } from "../peers/glibc.ts";
 import type { MallocPeer, Pattern } from "../peers/glibc.ts";
 import { Heap } from "../../src/heap/index.ts";
@@ -93,9 +94,9 @@ function planAlloc({ isQuick }: TopicOptions): TopicPlan {
   const count = isQuick ? 2000 : 200_000;
   const peer = compileMallocPeer();
   const heap = Heap.create(`/shoal-bench-${process.pid}-alloc`, { sizeBytes: 4 * 1024 * 1024 });
-  // The engine compiles a loop's function once it is warm; the first sample would be of the interpreter.
   for (const { pattern, sizeBytes } of patterns) {
-    (pattern === "lifo" ? runLifo : runChurn)(heap, sizeBytes, count);
+    const run = pattern === "lifo" ? runLifo : runChurn;
+    warmUp(() => run(heap, sizeBytes, count), isQuick);
   }
   const probes = patterns.map((pattern) => probePattern(heap, pattern, count));
   return {

@@ -14,7 +14,7 @@ export function handleError(core: Core, code: number, call: string, handle: numb
     case result.DOUBLE_FREE:
       return shoalError("ERR_SHOAL_DOUBLE_FREE", `${shown}: that block is free already; nothing was changed`, { call, handle });
     case result.CORRUPT: {
-      const offset = core.corruptOffset() >>> 0;
+      const offset = core.errorDetail() >>> 0;
       return shoalError(
         "ERR_SHOAL_CORRUPT",
         `${shown}: the segment contradicts itself at offset ${offset}; run verify() and stop using it`,

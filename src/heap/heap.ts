@@ -301,7 +301,7 @@ export class Heap implements Disposable {
   #makeRoom(call: "alloc" | "calloc" | "realloc", sizeBytes: number, handle: number): number {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const code = this.#core.lastError();
-      if (code === NEED_PAGES) this.#growFor(call, sizeBytes, this.#core.neededPages() >>> 0);
+      if (code === NEED_PAGES) this.#growFor(call, sizeBytes, this.#core.errorDetail() >>> 0);
       else if (code === NEED_CATCH_UP) this.region.catchUp();
       else if (handle !== 0) throw handleError(this.#core, code, call, handle);
       else throw this.#failure(call, sizeBytes, code);

@@ -7,7 +7,7 @@
 
 import { shoalError } from "../errors.ts";
 import { H_SCRATCH } from "../layout/header.ts";
-import { LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../layout/result.ts";
+import { BAD_HANDLE, LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../layout/result.ts";
 import { ROOT_NAME_LIMIT_BYTES } from "../layout/root.ts";
 import { S_SCRATCH, SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import type { Region } from "../region/index.ts";
@@ -74,6 +74,8 @@ export function makeRoots(region: Region): Roots {
   return {
     set(name, handle) {
       checkWritable(region, "roots.set");
+      // For the core a null handle means removal; here it is a mistake.
+      if (handle === 0) throw handleError(core, BAD_HANDLE, "roots.set", handle);
       const length = pass(name);
       region.catchUp();
       const code = change(() => core.rootSet(length, handle));
@@ -90,17 +92,18 @@ export function makeRoots(region: Region): Roots {
     delete(name) {
       checkWritable(region, "roots.delete");
       const length = pass(name);
-      return change(() => core.rootDelete(length)) !== NOT_FOUND;
+      return change(() => core.rootSet(length, 0)) !== NOT_FOUND;
     },
     list() {
       region.check();
+      const { survey } = region;
       const found: { name: string; handle: Handle }[] = [];
       for (let index = 0; index < geometry.rootCount; index++) {
-        const length = core.rootList(index);
+        const length = survey.rootList(index);
         if (length === 0) continue;
         // Decoders refuse shared memory on some runtimes: a copy.
         const name = decoder.decode(scratch.slice(0, length));
-        found.push({ name, handle: (core.rootListedHandle() >>> 0) as Handle });
+        found.push({ name, handle: (survey.rootListedHandle() >>> 0) as Handle });
       }
       return found;
     },
@@ -121,10 +124,10 @@ function lock(region: Region): void {
   }
   const started = performance.now();
   while (core.lockRoots() === LOCKED) {
-    const holder = core.blocker() >>> 0;
+    const holder = core.errorDetail() >>> 0;
     if (region.recover() > 0) continue;
     if (performance.now() - started > LOCK_TIMEOUT_MS) {
-      const pid = core.slotPid(holder) >>> 0;
+      const pid = region.survey.slotPid(holder) >>> 0;
       throw shoalError(
         "ERR_SHOAL_TIMEOUT",
         `the roots lock is held by process ${pid} (slot ${holder}), which is alive and has not gone on for ${LOCK_TIMEOUT_MS} ms: is it stopped?`,

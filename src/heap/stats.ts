@@ -59,9 +59,9 @@ const RUN_KINDS: ReadonlySet<number> = new Set([PAGE_RUN, PAGE_RUN_EXTENDING, PA
 
 /** Counts a heap. */
 export function countHeap(region: Region): HeapStats {
-  const { core } = region.session.overlay;
-  const end = core.endPage() >>> 0;
-  const first = core.firstPage() >>> 0;
+  const { survey } = region;
+  const end = survey.endPage() >>> 0;
+  const first = survey.firstPage() >>> 0;
   const used = new Array<number>(CLASS_LAST + 1).fill(0);
   const free = new Array<number>(CLASS_LAST + 1).fill(0);
   const classPages = new Array<number>(CLASS_LAST + 1).fill(0);
@@ -71,8 +71,8 @@ export function countHeap(region: Region): HeapStats {
   let largestFreePages = 0;
   let freeInRow = 0;
   for (let index = first; index < end; ) {
-    const kind = core.pageKind(index) >>> 0;
-    const passed = Math.min(Math.max(core.pagesAt(index) >>> 0, 1), end - index);
+    const kind = survey.pageKind(index) >>> 0;
+    const passed = Math.min(Math.max(survey.pagesAt(index) >>> 0, 1), end - index);
     freeInRow = kind === PAGE_FREE ? freeInRow + 1 : 0;
     largestFreePages = Math.max(largestFreePages, freeInRow);
     if (kind === PAGE_FREE) pages.free++;
@@ -80,20 +80,20 @@ export function countHeap(region: Region): HeapStats {
       runs++;
       pages.run += passed;
     } else if (kind === PAGE_SLAB) {
-      const sizeClass = Math.min(core.pageClass(index) >>> 0, CLASS_LAST);
-      const freeBlocks = core.pageFreeBlocks(index) >>> 0;
+      const sizeClass = Math.min(survey.pageClass(index) >>> 0, CLASS_LAST);
+      const freeBlocks = survey.pageFreeBlocks(index) >>> 0;
       pages.slab++;
       classPages[sizeClass]!++;
       free[sizeClass]! += freeBlocks;
-      used[sizeClass]! += (core.pageBlockCount(index) >>> 0) - freeBlocks;
-      if (core.pageOwner(index) === 0) orphanPages++;
+      used[sizeClass]! += (survey.pageBlockCount(index) >>> 0) - freeBlocks;
+      if (survey.pageOwner(index) === 0) orphanPages++;
     } else pages.changing += passed;
     index += passed;
   }
   const classes: ClassStats[] = [];
   for (let sizeClass = 1; sizeClass <= CLASS_LAST; sizeClass++) {
     if (classPages[sizeClass] === 0) continue;
-    const sizeBytes = core.blockSizeOf(sizeClass) >>> 0;
+    const sizeBytes = survey.blockSizeOf(sizeClass) >>> 0;
     classes.push({ sizeBytes, pages: classPages[sizeClass]!, used: used[sizeClass]!, free: free[sizeClass]! });
   }
   const sum = (pick: (row: ClassStats) => number): number => classes.reduce((total, row) => total + pick(row), 0);

@@ -53,37 +53,37 @@ function describe(problem: number, offset: number): Problem {
 
 /** Verifies the heap in `region`. Changes nothing. */
 export function verifyHeap(region: Region): VerifyReport {
-  const { core } = region.session.overlay;
+  const { survey } = region;
   const { geometry, slotIndex } = region.session;
   const problems: Problem[] = [];
   const note = (problem: number, offset: number): void => {
     if (problem !== result.OK) problems.push(describe(problem, offset));
   };
-  const first = core.firstPage() >>> 0;
-  const end = core.endPage() >>> 0;
+  const first = survey.firstPage() >>> 0;
+  const end = survey.endPage() >>> 0;
   let blocks = 0;
   const ownPages = new Array<number>(CLASS_LAST + 1).fill(0);
   for (let index = first; index < end; ) {
-    note(core.verifyPage(index), geometry.tableOffset + index * TABLE_BYTES_PER_PAGE);
-    const kind = core.pageKind(index) >>> 0;
+    note(survey.verifyPage(index), geometry.tableOffset + index * TABLE_BYTES_PER_PAGE);
+    const kind = survey.pageKind(index) >>> 0;
     if (kind === PAGE_SLAB) {
-      blocks += (core.pageBlockCount(index) >>> 0) - (core.pageFreeBlocks(index) >>> 0);
-      const sizeClass = Math.min(core.pageClass(index) >>> 0, CLASS_LAST);
-      if (slotIndex >= 0 && core.pageOwner(index) === slotIndex + 1) ownPages[sizeClass]!++;
+      blocks += (survey.pageBlockCount(index) >>> 0) - (survey.pageFreeBlocks(index) >>> 0);
+      const sizeClass = Math.min(survey.pageClass(index) >>> 0, CLASS_LAST);
+      if (slotIndex >= 0 && survey.pageOwner(index) === slotIndex + 1) ownPages[sizeClass]!++;
     } else if (kind > PAGE_SLAB) blocks++;
-    index += Math.max(core.pagesAt(index) >>> 0, 1);
+    index += Math.max(survey.pagesAt(index) >>> 0, 1);
   }
   for (let index = 0; index < geometry.slotCount; index++) {
-    note(core.verifySlot(index), geometry.slotsOffset + index * SLOT_SIZE_BYTES);
+    note(survey.verifySlot(index), geometry.slotsOffset + index * SLOT_SIZE_BYTES);
   }
-  note(core.verifyRootsLock(), H_ROOTS_LOCK);
+  note(survey.verifyRootsLock(), H_ROOTS_LOCK);
   for (let index = 0; index < geometry.rootCount; index++) {
-    note(core.verifyRoot(index), geometry.rootsOffset + index * ROOT_SIZE_BYTES);
+    note(survey.verifyRoot(index), geometry.rootsOffset + index * ROOT_SIZE_BYTES);
   }
   if (slotIndex >= 0) {
     const slotOffset = geometry.slotsOffset + slotIndex * SLOT_SIZE_BYTES;
     for (let sizeClass = 1; sizeClass <= CLASS_LAST; sizeClass++) {
-      const length = core.verifyRing(slotIndex, sizeClass);
+      const length = survey.verifyRing(slotIndex, sizeClass);
       if (length < 0) note(-length, slotOffset);
       // A ring that is not through all of the owner's pages would lose room until the owner leaves.
       else if (length !== ownPages[sizeClass]) note(result.PROBLEM_RING, slotOffset);

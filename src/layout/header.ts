@@ -6,7 +6,7 @@
  * bytes from the segment's start, all words little-endian.
  *
  *     0        header               4 KiB    this file
- *     4096     participant slots    1 KiB each (slot.ts); sixty of them fill the first page exactly
+ *     4096     participant slots    512 B each (slot.ts); with the default 56 of them data starts at 32 KiB
  *     …        roots                64 B each, heaps only (root.ts)
  *     …        page table           64 B for each page of the span, heaps only (page.ts); sparse: only the
  *                                   part that describes pages in use has storage behind it

@@ -1,5 +1,5 @@
 /**
- * A participant's slot: 1 KiB in the segment for each opener (a process's main thread or a worker).
+ * A participant's slot: 512 bytes in the segment for each opener (a process's main thread or a worker).
  *
  * A slot's owner is whoever holds the exclusive open-file-description lock on the byte of the segment's file
  * at the slot's own offset. The kernel drops that lock on any death. Everything in a slot is written by its
@@ -11,13 +11,13 @@
  *      16  thread id u32     20  (free)         24  opened at, f64 (milliseconds since 1970)
  *      32  intent kind u32   36  intent's block u32: what recovery must undo (core/intent.ts)
  *      64  scratch, 64 B: arguments that do not fit in registers (names)
+ *     128  (free)
  *     256  current[64] u32: for each size class, the page allocated from now (a page index; 0 = none)
- *     512  (free)
  */
 
-export const SLOT_SIZE_BYTES = 1024;
-export const DEFAULT_SLOT_COUNT = 60;
-export const MAX_SLOT_COUNT = 1020;
+export const SLOT_SIZE_BYTES = 512;
+export const DEFAULT_SLOT_COUNT = 56;
+export const MAX_SLOT_COUNT = 1016;
 
 export const S_STATE = 0;
 export const S_PID = 4;

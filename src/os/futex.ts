@@ -26,6 +26,10 @@ const results: Readonly<Record<string, FutexResult>> = {
   EINTR: "interrupted",
 };
 
+/**
+ * No limit is 34 years: a wait without one would be restarted by the kernel after a signal (Node's handlers ask for
+ * that), and a listener for Ctrl-C would never run.
+ */
 const maxTimeoutMs = 2 ** 40;
 
 function addressOfWord(view: Int32Array, index: number): number {
@@ -38,7 +42,7 @@ function addressOfWord(view: Int32Array, index: number): number {
 
 /** Fractions are rounded up, so that a short wait does not become none; Infinity is no limit. */
 function checkTimeout({ timeoutMs }: FutexWaitOptions): number {
-  if (timeoutMs === undefined || timeoutMs === Infinity) return -1;
+  if (timeoutMs === undefined || timeoutMs === Infinity) return maxTimeoutMs;
   if (typeof timeoutMs === "number" && timeoutMs >= 0) return Math.min(Math.ceil(timeoutMs), maxTimeoutMs);
   throw shoalError("ERR_SHOAL_ARGUMENT", `timeoutMs must be 0 or more, not ${String(timeoutMs)}`);
 }

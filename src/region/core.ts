@@ -1,5 +1,5 @@
 /**
- * The core, seen from TypeScript: loads dist/core/core.wasm once a process and instantiates it on a memory.
+ * The core, seen from TypeScript: loads the modules of dist/core once a process and instantiates them on a memory.
  *
  * One instance belongs to one participant. Names and meanings are those of core/index.ts; handles and offsets come
  * back as signed 32-bit integers, so callers write `>>> 0`.
@@ -13,9 +13,7 @@ export interface Core {
   attach(): number;
   become(slotIndex: number): void;
   lastError(): number;
-  neededPages(): number;
-  blocker(): number;
-  corruptOffset(): number;
+  errorDetail(): number;
 
   beginSegment(format: number, creatorPid: number, creatorStartTicks: number): void;
   describeSegment(
@@ -31,14 +29,31 @@ export interface Core {
     tableBytesPerPage: number,
     dataOffset: number,
   ): void;
-  publishSegment(): void;
-  retireSegment(): void;
+  setSegmentState(state: number): void;
   segmentState(): number;
   sizePages(): number;
   publishSize(pages: number): number;
 
   takeSlot(index: number, pid: number, startTicks: number, threadId: number, openedMs: number): void;
   recoverSlot(index: number, died: number): number;
+  findSlot(from: number, free: number): number;
+
+  alloc(sizeBytes: number): number;
+  calloc(sizeBytes: number): number;
+  realloc(handle: number, sizeBytes: number): number;
+  free(handle: number): number;
+  usableSize(handle: number): number;
+
+  lockRoots(): number;
+  unlockRoots(): void;
+  rootGet(nameLength: number): number;
+  rootSet(nameLength: number, handle: number): number;
+}
+
+/** What core/survey.ts exports: what only looks. */
+export interface Survey {
+  attach(): number;
+  become(slotIndex: number): void;
   slotState(index: number): number;
   slotPid(index: number): number;
   slotThread(index: number): number;
@@ -46,22 +61,8 @@ export interface Core {
   slotOpened(index: number): number;
   recoveries(): number;
   growths(): number;
-
-  alloc(sizeBytes: number): number;
-  calloc(sizeBytes: number): number;
-  realloc(handle: number, sizeBytes: number): number;
-  free(handle: number): number;
-  usableSize(handle: number): number;
-  sweep(): number;
-
-  lockRoots(): number;
-  unlockRoots(): void;
-  rootGet(nameLength: number): number;
-  rootSet(nameLength: number, handle: number): number;
-  rootDelete(nameLength: number): number;
   rootList(index: number): number;
   rootListedHandle(): number;
-
   firstPage(): number;
   endPage(): number;
   pagesAt(index: number): number;
@@ -78,22 +79,22 @@ export interface Core {
   verifySlot(index: number): number;
 }
 
-const shippedPath = new URL("../../core/core.wasm", import.meta.url);
-const checkedPath = new URL("../../core/core.checked.wasm", import.meta.url);
+type ModuleName = "core" | "core.checked" | "survey" | "survey.checked";
 
-let shipped: WebAssembly.Module | undefined;
-let checked: WebAssembly.Module | undefined;
+const compiled = new Map<ModuleName, WebAssembly.Module>();
 
-function compile(url: URL): WebAssembly.Module {
+/** The module, compiled when it is first asked for. */
+function moduleOf(name: ModuleName): WebAssembly.Module {
+  const known = compiled.get(name);
+  if (known !== undefined) return known;
+  const url = new URL(`../../core/${name}.wasm`, import.meta.url);
   try {
-    return new WebAssembly.Module(readFileSync(url));
+    const module = new WebAssembly.Module(readFileSync(url));
+    compiled.set(name, module);
+    return module;
   } catch (cause) {
-    throw shoalError(
-      "ERR_SHOAL_NATIVE",
-      `no core at ${url.pathname}: build it with \`npm run build\``,
-      { path: url.pathname },
-      cause,
-    );
+    const path = url.pathname;
+    throw shoalError("ERR_SHOAL_NATIVE", `no core at ${path}: build it with \`npm run build\``, { path }, cause);
   }
 }
 
@@ -110,13 +111,21 @@ export function useCheckpoint(hook: Checkpoint | undefined): void {
   checkpoint = hook;
 }
 
+function instantiate(name: "core" | "survey", memory: WebAssembly.Memory): WebAssembly.Exports {
+  const hook = checkpoint;
+  if (hook === undefined) return new WebAssembly.Instance(moduleOf(name), { env: { memory } }).exports;
+  return new WebAssembly.Instance(moduleOf(`${name}.checked`), { env: { memory, checkpoint: hook } }).exports;
+}
+
 /** A core on `memory`. Writes nothing to it. */
 export function instantiateCore(memory: WebAssembly.Memory): Core {
-  const hook = checkpoint;
-  if (hook === undefined) {
-    shipped ??= compile(shippedPath);
-    return new WebAssembly.Instance(shipped, { env: { memory } }).exports as unknown as Core;
-  }
-  checked ??= compile(checkedPath);
-  return new WebAssembly.Instance(checked, { env: { memory, checkpoint: hook } }).exports as unknown as Core;
+  return instantiate("core", memory) as unknown as Core;
+}
+
+/** A survey on `memory`, for the participant in slot `slotIndex` (-1: a read-only opener). */
+export function instantiateSurvey(memory: WebAssembly.Memory, slotIndex: number): Survey {
+  const survey = instantiate("survey", memory) as unknown as Survey;
+  survey.attach();
+  if (slotIndex >= 0) survey.become(slotIndex);
+  return survey;
 }

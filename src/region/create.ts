@@ -12,7 +12,7 @@
  * removes what it made and throws the first error.
  */
 
-import { mkdtempSync, readFileSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { shoalError } from "../errors.ts";
 import {
@@ -22,8 +22,10 @@ import {
   H_LOCK_INODE,
   H_UUID,
   PAGE_SIZE_BYTES,
+  STATE_READY,
 } from "../layout/header.ts";
 import { FORMAT_STAMP } from "../layout/stamp.ts";
+import { checkResult } from "../os/errno.ts";
 import { fstat, tryLock, unlock } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import { backendOf } from "./backends.ts";
@@ -31,7 +33,6 @@ import type { Backend, Backing } from "./backing.ts";
 import { openPinned, pinAnywhere } from "./fixed-address.ts";
 import { planGeometry, storageRanges } from "./geometry.ts";
 import type { Contents, Geometry } from "./geometry.ts";
-import { formatUuid } from "./header.ts";
 import { DEFAULT_MODE } from "./options.ts";
 import type { CreateOptions } from "./options.ts";
 import { layOver, peel } from "./overlay.ts";
@@ -134,7 +135,7 @@ function initialise(
     const uuid = describe(backend, backing, overlay, geometry, pinnedAddress, isPrivate);
     const seat = seatOf(overlay.core, backing.lockFd, geometry);
     const slotIndex = takeSeat(seat);
-    overlay.core.publishSegment();
+    overlay.core.setSegmentState(STATE_READY);
     unlock(backing.lockFd, CREATOR_BYTE);
     return {
       backing,
@@ -155,7 +156,7 @@ function initialise(
   }
 }
 
-/** Writes the header's constants; returns the uuid. Nobody else reads them before `ready`. */
+/** Writes the header's constants; returns the uuid's bytes. Nobody else reads them before `ready`. */
 function describe(
   backend: Backend,
   backing: Backing,
@@ -163,7 +164,7 @@ function describe(
   geometry: Geometry,
   fixedAddress: number,
   isPrivate: boolean,
-): string {
+): Uint8Array {
   const { core, memory } = overlay;
   core.describeSegment(
     backend.code,
@@ -180,17 +181,16 @@ function describe(
   );
   const view = new DataView(memory.buffer);
   const uuid = new Uint8Array(memory.buffer, H_UUID, 16);
-  uuid.set(randomUuid());
+  // From the kernel: loading node:crypto for sixteen bytes would cost more than all the rest of a creation.
+  const random = new Uint8Array(16);
+  checkResult(native.getrandom(random), "getrandom");
+  random[6] = (random[6]! & 0x0f) | 0x40; // a random UUID, RFC 9562 version 4
+  random[8] = (random[8]! & 0x3f) | 0x80;
+  uuid.set(random);
   view.setUint32(H_FLAGS, isPrivate ? FLAG_PRIVATE_DIRECTORY : 0, true);
   view.setFloat64(H_FIXED_ADDRESS, fixedAddress, true);
   if (backend.name === "sysv") view.setFloat64(H_LOCK_INODE, fstat(backing.lockFd).inode, true);
   core.publishSize(geometry.sizePages);
   if (core.attach() !== 0) throw shoalError("ERR_SHOAL_CORRUPT", "the new segment's header contradicts itself");
-  return formatUuid(uuid);
-}
-
-/** From the kernel: loading node:crypto for sixteen bytes would cost more than all the rest of a creation. */
-function randomUuid(): Uint8Array {
-  const text = readFileSync("/proc/sys/kernel/random/uuid", "latin1").trim().replaceAll("-", "");
-  return Uint8Array.from({ length: 16 }, (_, index) => Number.parseInt(text.slice(index * 2, index * 2 + 2), 16));
+  return random;
 }

@@ -6,7 +6,7 @@
  * file that is handed on is a separate one and holds no lock, so a child that inherits it keeps nobody alive.
  */
 
-import { fchmodSync, unlinkSync } from "node:fs";
+import { unlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { shoalError } from "../errors.ts";
 import { BACKEND_ANONYMOUS, BACKEND_FILE, BACKEND_POSIX } from "../layout/header.ts";
@@ -82,9 +82,7 @@ function isSameFile(fd: number, reopen: () => number): boolean {
 
 /** A new object's permission bits are the ones asked for, whatever the umask. */
 function setMode(fd: number, mode: number): void {
-  // Most umasks leave 0600 alone; the call is made only where one does not.
-  if ((fstat(fd).mode & 0o7777) === mode) return;
-  fchmodSync(fd, mode);
+  checkResult(native.fchmod(fd, mode), "fchmod", { fd, mode: `0o${mode.toString(8)}` });
 }
 
 /** Closes `fd` again when what follows its opening fails. */

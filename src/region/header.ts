@@ -11,7 +11,7 @@ import { FORMAT_STAMP } from "../layout/stamp.ts";
 /** A header's words. Sizes in pages, offsets in bytes. */
 export interface Header {
   readonly state: number;
-  readonly uuid: string;
+  readonly uuid: Uint8Array;
   readonly creatorPid: number;
   readonly creatorStartTicks: number;
   readonly backend: number;
@@ -66,7 +66,7 @@ export function parseHeader(bytes: Uint8Array, name: string): Header {
   checkFormat(word(layout.H_BYTE_ORDER), word(layout.H_FORMAT), name);
   const header: Header = {
     state: word(layout.H_STATE),
-    uuid: formatUuid(bytes.subarray(layout.H_UUID, layout.H_UUID + 16)),
+    uuid: bytes.slice(layout.H_UUID, layout.H_UUID + 16),
     creatorPid: word(layout.H_CREATOR_PID),
     creatorStartTicks: view.getFloat64(layout.H_CREATOR_START, true),
     backend: word(layout.H_BACKEND),

@@ -10,7 +10,7 @@ import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import { probeLock } from "../os/index.ts";
 import { backendOf } from "./backends.ts";
 import type { Backing } from "./backing.ts";
-import { parseHeader, progressOf } from "./header.ts";
+import { formatUuid, parseHeader, progressOf } from "./header.ts";
 import { checkBackend } from "./options.ts";
 import type { BackendName } from "./options.ts";
 
@@ -114,7 +114,7 @@ function summarise(backing: Backing): RegionSummary | undefined {
     sizeBytes: header.sizePages * PAGE_SIZE_BYTES,
     spanBytes: header.spanPages * PAGE_SIZE_BYTES,
     allocator: header.allocator,
-    uuid: header.uuid,
+    uuid: formatUuid(header.uuid),
     participants,
     creatorPid: header.creatorPid,
   };

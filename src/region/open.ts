@@ -92,7 +92,7 @@ function checkContents(header: Header, contents: Contents | undefined, name: str
 /** Waits until the segment is ready; returns its header. */
 function awaitReady(backing: Backing, timeoutMs: number): Header {
   const bytes = new Uint8Array(HEADER_SIZE_BYTES);
-  const started = performance.now();
+  let started = 0;
   for (;;) {
     // The creator's lock is looked at before the header: seen free, and the header not ready after that, it has died.
     const isAttended = probeLock(backing.lockFd, CREATOR_BYTE) !== undefined;
@@ -103,6 +103,7 @@ function awaitReady(backing: Backing, timeoutMs: number): Header {
       checkObjectSize(header, backing.status().sizeBytes, backing.name);
       return header;
     }
+    if (started === 0) started = performance.now();
     const waitedMs = performance.now() - started;
     const patienceMs = isAttended ? timeoutMs : Math.min(timeoutMs, EMPTY_GRACE_MS);
     const isFinal = progress === "foreign" || progress === "retired";
@@ -156,7 +157,7 @@ function attach(backend: Backend, backing: Backing, header: Header, readOnly: bo
   try {
     const code = overlay.core.attach();
     if (code !== 0) {
-      const offset = overlay.core.corruptOffset() >>> 0;
+      const offset = overlay.core.errorDetail() >>> 0;
       throw shoalError("ERR_SHOAL_CORRUPT", `the header of ${backing.name} contradicts itself at offset ${offset}`, { offset });
     }
     if (isPinned) {

@@ -29,7 +29,7 @@ export interface CreateOptions {
    * For "sysv" the name is the key ("0x5348"), or nothing for a private segment. For "anonymous" it is a label.
    */
   readonly backend?: BackendName;
-  /** Bytes for the caller's data to begin with. Default 64 KiB (regions), 1 MiB (heaps). */
+  /** Bytes for the caller's data to begin with. Default 32 KiB (regions: one page in all), 1 MiB (heaps). */
   readonly sizeBytes?: number;
   /** What the whole segment may grow to. Default 4 GiB, the most there can be; System V segments cannot grow. */
   readonly spanBytes?: number;
@@ -37,7 +37,7 @@ export interface CreateOptions {
   readonly growStepBytes?: number;
   /** Permission bits, not less the umask. Default 0o600. */
   readonly mode?: number;
-  /** How many processes and workers may have it open for writing at once. Default 60. */
+  /** How many processes and workers may have it open for writing at once. Default 56. */
   readonly maxParticipants?: number;
   /** Map the segment a second time at an address that is the same in every process. Default false. */
   readonly fixedAddress?: boolean | AddressSearch;
@@ -63,7 +63,7 @@ export interface OpenOptions {
 }
 
 export const DEFAULT_TIMEOUT_MS = 2000;
-export const DEFAULT_REGION_SIZE_BYTES = 64 * 1024;
+export const DEFAULT_REGION_SIZE_BYTES = 32 * 1024;
 export const DEFAULT_MODE = 0o600;
 export const DEFAULT_PARTICIPANT_COUNT = DEFAULT_SLOT_COUNT;
 

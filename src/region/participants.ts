@@ -11,7 +11,7 @@ import { threadId } from "node:worker_threads";
 import { shoalError } from "../errors.ts";
 import { SLOT_EPOCH_SHIFT, SLOT_FREE, SLOT_RECOVERING, SLOT_SIZE_BYTES, SLOT_STATE_MASK } from "../layout/slot.ts";
 import { probeLock, tryLock, unlock } from "../os/index.ts";
-import type { Core } from "./core.ts";
+import type { Core, Survey } from "./core.ts";
 import type { Geometry } from "./geometry.ts";
 
 /** One participant, as its slot and its lock show it. */
@@ -65,8 +65,8 @@ export function processStartTicks(): number {
   return ownStartTicks;
 }
 
-function stateOf(seat: Seat, index: number): number {
-  return seat.core.slotState(index) & SLOT_STATE_MASK;
+function isTaken(seat: Seat, index: number): boolean {
+  return seat.core.findSlot(index, 0) === index;
 }
 
 /**
@@ -75,9 +75,8 @@ function stateOf(seat: Seat, index: number): number {
  */
 export function recoverDead(seat: Seat, ownIndex: number): number {
   let count = 0;
-  for (let index = 0; index < seat.slotCount; index++) {
-    if (index === ownIndex || stateOf(seat, index) === SLOT_FREE) continue;
-    if (recoverIfDead(seat, index)) count++;
+  for (let index = seat.core.findSlot(0, 0); index >= 0; index = seat.core.findSlot(index + 1, 0)) {
+    if (index !== ownIndex && recoverIfDead(seat, index)) count++;
   }
   return count;
 }
@@ -88,7 +87,7 @@ export function recoverIfDead(seat: Seat, index: number): boolean {
   if (probeLock(seat.lockFd, byte) !== undefined || !tryLock(seat.lockFd, byte)) return false;
   try {
     // Somebody else may have recovered it between the look and the lock.
-    if (stateOf(seat, index) === SLOT_FREE) return false;
+    if (!isTaken(seat, index)) return false;
     seat.core.recoverSlot(index, 1);
     return true;
   } finally {
@@ -103,11 +102,11 @@ export function recoverIfDead(seat: Seat, index: number): boolean {
  * @throws ERR_SHOAL_PARTICIPANTS_FULL
  */
 export function takeSeat(seat: Seat): number {
-  for (let index = 0; index < seat.slotCount; index++) {
-    // Taken slots are passed by without a system call.
-    if (stateOf(seat, index) !== SLOT_FREE || !tryLock(seat.lockFd, lockByte(seat, index))) continue;
+  // Taken slots are passed by without a system call.
+  for (let index = seat.core.findSlot(0, 1); index >= 0; index = seat.core.findSlot(index + 1, 1)) {
+    if (!tryLock(seat.lockFd, lockByte(seat, index))) continue;
     // With the lock held nobody else takes or recovers it. Whoever had it in between died or left.
-    if (stateOf(seat, index) !== SLOT_FREE) seat.core.recoverSlot(index, 1);
+    if (isTaken(seat, index)) seat.core.recoverSlot(index, 1);
     seat.core.takeSlot(index, process.pid, processStartTicks(), threadId, Date.now());
     seat.core.become(index);
     return index;
@@ -126,10 +125,10 @@ export function leaveSeat(seat: Seat, index: number): void {
 }
 
 /** The slots that are in use. */
-export function listParticipants(seat: Seat, ownIndex: number): ParticipantInfo[] {
+export function listParticipants(seat: Seat, survey: Survey, ownIndex: number): ParticipantInfo[] {
   const found: ParticipantInfo[] = [];
   for (let index = 0; index < seat.slotCount; index++) {
-    const word = seat.core.slotState(index) >>> 0;
+    const word = survey.slotState(index) >>> 0;
     const state = word & SLOT_STATE_MASK;
     if (state === SLOT_FREE) continue;
     const self = index === ownIndex;
@@ -137,10 +136,10 @@ export function listParticipants(seat: Seat, ownIndex: number): ParticipantInfo[
       index,
       epoch: word >>> SLOT_EPOCH_SHIFT,
       state: state === SLOT_RECOVERING ? "recovering" : "live",
-      pid: seat.core.slotPid(index) >>> 0,
-      threadId: seat.core.slotThread(index) >>> 0,
-      startTicks: seat.core.slotStart(index),
-      openedAt: new Date(seat.core.slotOpened(index)),
+      pid: survey.slotPid(index) >>> 0,
+      threadId: survey.slotThread(index) >>> 0,
+      startTicks: survey.slotStart(index),
+      openedAt: new Date(survey.slotOpened(index)),
       alive: self || probeLock(seat.lockFd, lockByte(seat, index)) !== undefined,
       self,
     });

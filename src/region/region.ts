@@ -10,9 +10,11 @@ import { shoalError } from "../errors.ts";
 import { H_SIZE_PAGES, PAGE_SIZE_BYTES, STATE_RETIRED } from "../layout/header.ts";
 import { ALLOCATOR_NONE } from "../layout/header.ts";
 import { backendOf } from "./backends.ts";
+import type { Survey } from "./core.ts";
 import { createSession, removePrivateDirectory } from "./create.ts";
 import { storageRanges } from "./geometry.ts";
 import type { Contents, Geometry } from "./geometry.ts";
+import { formatUuid } from "./header.ts";
 import { listRegions } from "./list.ts";
 import type { ListOptions, RegionSummary } from "./list.ts";
 import { openOrCreateSession, openSession } from "./open.ts";
@@ -23,7 +25,7 @@ import { listParticipants, recoverDead } from "./participants.ts";
 import type { ParticipantInfo } from "./participants.ts";
 import { openRaw } from "./raw.ts";
 import type { RawOptions, RawRegion } from "./raw.ts";
-import { catchUp, endSession, unwatch, watch } from "./session.ts";
+import { catchUp, endSession, surveyOf, unwatch, watch } from "./session.ts";
 import type { Session } from "./session.ts";
 
 const PLAIN: Contents = { allocator: ALLOCATOR_NONE, defaultSizeBytes: DEFAULT_REGION_SIZE_BYTES };
@@ -116,7 +118,7 @@ export class Region implements Disposable {
   }
 
   get uuid(): string {
-    return this.#session.uuid;
+    return formatUuid(this.#session.uuid);
   }
 
   /** Whether this opening created the segment. */
@@ -181,13 +183,13 @@ export class Region implements Disposable {
   /** How many participants have died and been recovered. */
   get recoveries(): number {
     this.check();
-    return this.#session.overlay.core.recoveries() >>> 0;
+    return surveyOf(this.#session).recoveries() >>> 0;
   }
 
   /** How often the segment was given a size, its creation included. */
   get growths(): number {
     this.check();
-    return this.#session.overlay.core.growths() >>> 0;
+    return surveyOf(this.#session).growths() >>> 0;
   }
 
   /** Whether a participant has removed the segment: it works on, but nobody new will find it. */
@@ -337,7 +339,7 @@ export class Region implements Disposable {
   /** Who has the segment open for writing, the dead that nobody has recovered yet included. */
   participants(): ParticipantInfo[] {
     this.check();
-    return listParticipants(this.#session.seat, this.#session.slotIndex);
+    return listParticipants(this.#session.seat, surveyOf(this.#session), this.#session.slotIndex);
   }
 
   /** Recovers participants that have died: what they held is given back. Returns how many there were. */
@@ -358,6 +360,11 @@ export class Region implements Disposable {
     return this.#session;
   }
 
+  /** For what only looks: stats, verify, inspection. @internal */
+  get survey(): Survey {
+    return surveyOf(this.#session);
+  }
+
   /** Leaves the segment. Views read zeros from now on, other calls throw ERR_SHOAL_CLOSED. Again: harmless. */
   close(): void {
     unwatch(this);
@@ -373,7 +380,7 @@ export class Region implements Disposable {
     if (this.closed) throw this.#unusable();
     this.#checkWritable("unlink");
     const { overlay, backing } = this.#session;
-    if ((this.#flags[0]! & FLAG_DAMAGED) === 0) overlay.core.retireSegment();
+    if ((this.#flags[0]! & FLAG_DAMAGED) === 0) overlay.core.setSegmentState(STATE_RETIRED);
     backing.unlink();
   }
 

@@ -4,10 +4,11 @@
  * Made by create.ts or open.ts, ended here. Region and Heap are faces on it. Ending twice is harmless.
  */
 
-import { DEFAULT_TIMEOUT_MS } from "./options.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { native } from "../os/native.ts";
 import type { Backing } from "./backing.ts";
+import { instantiateSurvey } from "./core.ts";
+import type { Survey } from "./core.ts";
 import type { Geometry } from "./geometry.ts";
 import { FLAG_CLOSED, FLAG_DAMAGED, peel } from "./overlay.ts";
 import type { Overlay } from "./overlay.ts";
@@ -23,7 +24,7 @@ export interface Session {
   readonly seat: Seat;
   /** -1: read-only, no slot. */
   readonly slotIndex: number;
-  readonly uuid: string;
+  readonly uuid: Uint8Array;
   /** 0: none. */
   readonly fixedAddress: number;
   readonly isPinned: boolean;
@@ -31,8 +32,17 @@ export interface Session {
   readonly isCreator: boolean;
 }
 
-/** How long participants wait for each other by default, in milliseconds. */
-export const WAIT_TIMEOUT_MS = DEFAULT_TIMEOUT_MS;
+const surveys = new WeakMap<Session, Survey>();
+
+/** The functions that only look at the session's segment; instantiated when they are first wanted. */
+export function surveyOf(session: Session): Survey {
+  let survey = surveys.get(session);
+  if (survey === undefined) {
+    survey = instantiateSurvey(session.overlay.memory, session.slotIndex);
+    surveys.set(session, survey);
+  }
+  return survey;
+}
 
 /** Sessions that were dropped without being ended: their descriptors, pins and guards are given back. */
 const forgotten = new FinalizationRegistry<Session>(endSession);

@@ -130,14 +130,18 @@ export function runModule(t: TestContext, code: string, args: string[] = []): Pr
   return ended(startModule(t, code, args));
 }
 
-/** The first line that a process prints. */
-export async function firstLine(child: ChildProcess): Promise<string> {
-  let text = "";
-  for await (const chunk of child.stdout!) {
-    text += String(chunk);
-    if (text.includes("\n")) break;
-  }
-  return text.split("\n")[0]!;
+/** The first line that a process prints. The rest stays for `ended`. */
+export function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    child.stdout!.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes("\n")) resolve(text.split("\n")[0]!);
+    });
+    child.on("close", (code) =>
+      reject(new Error(`the child ended (${code}) and had printed ${JSON.stringify(text)}`)),
+    );
+  });
 }
 
 /** Waits until `holds`, looking again every few milliseconds; fails after ten seconds. */
