@@ -19,6 +19,7 @@ import {
   H_RECOVERIES,
   H_ROOTS_LOCK,
   H_SIZE_PAGES,
+  H_SLOTS_USED,
   H_STATE,
 } from "../src/layout/header";
 import {
@@ -114,18 +115,32 @@ export function addGrowths(value: u32): u32 {
   return atomic.add<u32>(H_GROWTHS, value);
 }
 
+// @ts-ignore: the compiler's decorator
+@inline
+export function loadSlotsUsed(): u32 {
+  if (CHECKED) checkpoint(11);
+  return atomic.load<u32>(H_SLOTS_USED);
+}
+
+// @ts-ignore: the compiler's decorator
+@inline
+export function casSlotsUsed(expected: u32, value: u32): bool {
+  if (CHECKED) checkpoint(12);
+  return atomic.cmpxchg<u32>(H_SLOTS_USED, expected, value) == expected;
+}
+
 /** A header field that is written once, before `ready`. */
 // @ts-ignore: the compiler's decorator
 @inline
 export function getHeader(offset: usize): u32 {
-  if (CHECKED) checkpoint(11);
+  if (CHECKED) checkpoint(13);
   return load<u32>(offset);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setHeader(offset: usize, value: u32): void {
-  if (CHECKED) checkpoint(12);
+  if (CHECKED) checkpoint(14);
   store<u32>(offset, value);
 }
 
@@ -133,14 +148,14 @@ export function setHeader(offset: usize, value: u32): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function loadOrphanHint(sizeClass: u32): u32 {
-  if (CHECKED) checkpoint(13);
+  if (CHECKED) checkpoint(15);
   return atomic.load<u32>(H_ORPHAN_HINTS + (sizeClass << 2));
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function storeOrphanHint(sizeClass: u32, value: u32): void {
-  if (CHECKED) checkpoint(14);
+  if (CHECKED) checkpoint(16);
   atomic.store<u32>(H_ORPHAN_HINTS + (sizeClass << 2), value);
 }
 
@@ -149,42 +164,42 @@ export function storeOrphanHint(sizeClass: u32, value: u32): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function loadSlotState(slot: usize): u32 {
-  if (CHECKED) checkpoint(15);
+  if (CHECKED) checkpoint(17);
   return atomic.load<u32>(slot + S_STATE);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function storeSlotState(slot: usize, value: u32): void {
-  if (CHECKED) checkpoint(16);
+  if (CHECKED) checkpoint(18);
   atomic.store<u32>(slot + S_STATE, value);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getSlotWord(slot: usize, field: usize): u32 {
-  if (CHECKED) checkpoint(17);
+  if (CHECKED) checkpoint(19);
   return load<u32>(slot + field);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setSlotWord(slot: usize, field: usize, value: u32): void {
-  if (CHECKED) checkpoint(18);
+  if (CHECKED) checkpoint(20);
   store<u32>(slot + field, value);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setSlotNumber(slot: usize, field: usize, value: f64): void {
-  if (CHECKED) checkpoint(19);
+  if (CHECKED) checkpoint(21);
   store<f64>(slot + field, value);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getSlotNumber(slot: usize, field: usize): f64 {
-  if (CHECKED) checkpoint(20);
+  if (CHECKED) checkpoint(22);
   return load<f64>(slot + field);
 }
 
@@ -192,14 +207,14 @@ export function getSlotNumber(slot: usize, field: usize): f64 {
 // @ts-ignore: the compiler's decorator
 @inline
 export function getCurrent(slot: usize, sizeClass: u32): u32 {
-  if (CHECKED) checkpoint(21);
+  if (CHECKED) checkpoint(23);
   return load<u32>(slot + (sizeClass << 2), S_CURRENT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setCurrent(slot: usize, sizeClass: u32, page: u32): void {
-  if (CHECKED) checkpoint(22);
+  if (CHECKED) checkpoint(24);
   store<u32>(slot + (sizeClass << 2), page, S_CURRENT);
 }
 
@@ -207,28 +222,28 @@ export function setCurrent(slot: usize, sizeClass: u32, page: u32): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function loadIntent(slot: usize): u32 {
-  if (CHECKED) checkpoint(23);
+  if (CHECKED) checkpoint(25);
   return atomic.load<u32>(slot + S_INTENT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function storeIntent(slot: usize, value: u32): void {
-  if (CHECKED) checkpoint(24);
+  if (CHECKED) checkpoint(26);
   atomic.store<u32>(slot + S_INTENT, value);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getIntentBlock(slot: usize): u32 {
-  if (CHECKED) checkpoint(25);
+  if (CHECKED) checkpoint(27);
   return load<u32>(slot + S_INTENT_BLOCK);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setIntentBlock(slot: usize, handle: u32): void {
-  if (CHECKED) checkpoint(26);
+  if (CHECKED) checkpoint(28);
   store<u32>(slot + S_INTENT_BLOCK, handle);
 }
 
@@ -237,147 +252,147 @@ export function setIntentBlock(slot: usize, handle: u32): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function loadPageState(page: usize): u64 {
-  if (CHECKED) checkpoint(27);
+  if (CHECKED) checkpoint(29);
   return atomic.load<u64>(page + P_STATE);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function storePageState(page: usize, state: u64): void {
-  if (CHECKED) checkpoint(28);
+  if (CHECKED) checkpoint(30);
   atomic.store<u64>(page + P_STATE, state);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function casPageState(page: usize, expected: u64, state: u64): bool {
-  if (CHECKED) checkpoint(29);
+  if (CHECKED) checkpoint(31);
   return atomic.cmpxchg<u64>(page + P_STATE, expected, state) == expected;
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function loadRemoteFlag(page: usize): u32 {
-  if (CHECKED) checkpoint(30);
+  if (CHECKED) checkpoint(32);
   return atomic.load<u32>(page + P_REMOTE_FLAG);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function storeRemoteFlag(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(31);
+  if (CHECKED) checkpoint(33);
   atomic.store<u32>(page + P_REMOTE_FLAG, value);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPageNext(page: usize): u32 {
-  if (CHECKED) checkpoint(32);
+  if (CHECKED) checkpoint(34);
   return load<u32>(page, P_NEXT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPageNext(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(33);
+  if (CHECKED) checkpoint(35);
   store<u32>(page, value, P_NEXT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPagePrev(page: usize): u32 {
-  if (CHECKED) checkpoint(34);
+  if (CHECKED) checkpoint(36);
   return load<u32>(page, P_PREV);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPagePrev(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(35);
+  if (CHECKED) checkpoint(37);
   store<u32>(page, value, P_PREV);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPageHint(page: usize): u32 {
-  if (CHECKED) checkpoint(36);
+  if (CHECKED) checkpoint(38);
   return load<u32>(page, P_HINT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPageHint(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(37);
+  if (CHECKED) checkpoint(39);
   store<u32>(page, value, P_HINT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPageHintHandle(page: usize): u32 {
-  if (CHECKED) checkpoint(38);
+  if (CHECKED) checkpoint(40);
   return load<u32>(page, P_HINT_HANDLE);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPageHintHandle(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(39);
+  if (CHECKED) checkpoint(41);
   store<u32>(page, value, P_HINT_HANDLE);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPageBlockSize(page: usize): u32 {
-  if (CHECKED) checkpoint(40);
+  if (CHECKED) checkpoint(42);
   return load<u32>(page, P_BLOCK_SIZE);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPageBlockSize(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(41);
+  if (CHECKED) checkpoint(43);
   store<u32>(page, value, P_BLOCK_SIZE);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPageFirst(page: usize): u32 {
-  if (CHECKED) checkpoint(42);
+  if (CHECKED) checkpoint(44);
   return load<u32>(page, P_FIRST);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPageFirst(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(43);
+  if (CHECKED) checkpoint(45);
   store<u32>(page, value, P_FIRST);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPageCount(page: usize): u32 {
-  if (CHECKED) checkpoint(44);
+  if (CHECKED) checkpoint(46);
   return load<u32>(page, P_COUNT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPageCount(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(45);
+  if (CHECKED) checkpoint(47);
   store<u32>(page, value, P_COUNT);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getPageReciprocal(page: usize): u32 {
-  if (CHECKED) checkpoint(46);
+  if (CHECKED) checkpoint(48);
   return load<u32>(page, P_RECIPROCAL);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setPageReciprocal(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(47);
+  if (CHECKED) checkpoint(49);
   store<u32>(page, value, P_RECIPROCAL);
 }
 
@@ -386,7 +401,7 @@ export function setPageReciprocal(page: usize, value: u32): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function getLocal(pair: usize): u64 {
-  if (CHECKED) checkpoint(48);
+  if (CHECKED) checkpoint(50);
   return load<u64>(pair);
 }
 
@@ -394,7 +409,7 @@ export function getLocal(pair: usize): u64 {
 // @ts-ignore: the compiler's decorator
 @inline
 export function setLocal(pair: usize, bits: u64): void {
-  if (CHECKED) checkpoint(49);
+  if (CHECKED) checkpoint(51);
   store<u64>(pair, bits);
 }
 
@@ -402,7 +417,7 @@ export function setLocal(pair: usize, bits: u64): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function loadRemote(pair: usize): u64 {
-  if (CHECKED) checkpoint(50);
+  if (CHECKED) checkpoint(52);
   return atomic.load<u64>(pair + REMOTE_IN_PAIR);
 }
 
@@ -410,14 +425,14 @@ export function loadRemote(pair: usize): u64 {
 // @ts-ignore: the compiler's decorator
 @inline
 export function orRemote(pair: usize, bits: u64): u64 {
-  if (CHECKED) checkpoint(51);
+  if (CHECKED) checkpoint(53);
   return atomic.or<u64>(pair + REMOTE_IN_PAIR, bits);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function andRemote(pair: usize, bits: u64): void {
-  if (CHECKED) checkpoint(52);
+  if (CHECKED) checkpoint(54);
   atomic.and<u64>(pair + REMOTE_IN_PAIR, bits);
 }
 
@@ -425,7 +440,7 @@ export function andRemote(pair: usize, bits: u64): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function setRemote(pair: usize, bits: u64): void {
-  if (CHECKED) checkpoint(53);
+  if (CHECKED) checkpoint(55);
   store<u64>(pair + REMOTE_IN_PAIR, bits);
 }
 
@@ -435,7 +450,7 @@ export function setRemote(pair: usize, bits: u64): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function loadRootWord(root: usize): u64 {
-  if (CHECKED) checkpoint(54);
+  if (CHECKED) checkpoint(56);
   return atomic.load<u64>(root + R_WORD);
 }
 
@@ -443,21 +458,21 @@ export function loadRootWord(root: usize): u64 {
 // @ts-ignore: the compiler's decorator
 @inline
 export function storeRootWord(root: usize, word: u64): void {
-  if (CHECKED) checkpoint(55);
+  if (CHECKED) checkpoint(57);
   atomic.store<u64>(root + R_WORD, word);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function getRootNameLength(root: usize): u32 {
-  if (CHECKED) checkpoint(56);
+  if (CHECKED) checkpoint(58);
   return load<u32>(root, R_NAME_LENGTH);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setRootNameLength(root: usize, length: u32): void {
-  if (CHECKED) checkpoint(57);
+  if (CHECKED) checkpoint(59);
   store<u32>(root, length, R_NAME_LENGTH);
 }
 
@@ -467,30 +482,30 @@ export function setRootNameLength(root: usize, length: u32): void {
 // @ts-ignore: the compiler's decorator
 @inline
 export function getBytes8(offset: usize): u64 {
-  if (CHECKED) checkpoint(58);
+  if (CHECKED) checkpoint(60);
   return load<u64>(offset);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function setBytes8(offset: usize, value: u64): void {
-  if (CHECKED) checkpoint(59);
+  if (CHECKED) checkpoint(61);
   store<u64>(offset, value);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function fillBytes(offset: usize, value: u8, length: usize): void {
-  if (CHECKED) checkpoint(60);
+  if (CHECKED) checkpoint(62);
   memory.fill(offset, value, length);
 }
 
 // @ts-ignore: the compiler's decorator
 @inline
 export function copyBytes(to: usize, from: usize, length: usize): void {
-  if (CHECKED) checkpoint(61);
+  if (CHECKED) checkpoint(63);
   memory.copy(to, from, length);
 }
 
 /** How many sites there are: sites are numbered from 1. */
-export const SITE_COUNT: i32 = 61;
+export const SITE_COUNT: i32 = 63;

@@ -79,6 +79,7 @@ import {
   slabState,
 } from "./pages";
 import { releaseRootsLockOf } from "./roots";
+import { noteSlotUsed } from "./slots";
 import { blockIndex, collect, isEmpty, pairAt, wordCount } from "./bitmap";
 import { firstDataPage, pageAt, reachablePages, slotAt, tableOffset } from "./state";
 
@@ -88,6 +89,7 @@ import { firstDataPage, pageAt, reachablePages, slotAt, tableOffset } from "./st
  */
 export function takeSlot(index: u32, pid: u32, startTicks: f64, thread: u32, openedMs: f64): void {
   const slot = slotAt(index);
+  noteSlotUsed(index);
   setSlotWord(slot, S_PID, pid);
   setSlotNumber(slot, S_START, startTicks);
   setSlotWord(slot, S_THREAD, thread);

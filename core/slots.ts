@@ -3,7 +3,7 @@
  */
 
 import { SLOT_FREE, SLOT_STATE_MASK, S_OPENED, S_PID, S_START, S_THREAD } from "../src/layout/slot";
-import { getSlotNumber, getSlotWord, loadGrowths, loadRecoveries, loadSlotState } from "./mem";
+import { casSlotsUsed, getSlotNumber, getSlotWord, loadGrowths, loadRecoveries, loadSlotState, loadSlotsUsed } from "./mem";
 import { slotAt, slotCount } from "./state";
 
 /** The state word: epoch << 2 | SLOT_…; 0 (free) for an index that is out of range. */
@@ -13,10 +13,19 @@ export function slotState(index: u32): u32 {
 
 /** Index of the first slot from `from` on that is taken (or, with `free`, that is not); -1 when there is none. */
 export function findSlot(from: u32, free: bool): i32 {
-  for (let index = from; index < slotCount; index++) {
+  // Nobody looks for the taken ones beyond those that ever were: their pages need not even be mapped.
+  const used = loadSlotsUsed();
+  const end = free || used > slotCount ? slotCount : used;
+  for (let index = from; index < end; index++) {
     if (((loadSlotState(slotAt(index)) & SLOT_STATE_MASK) == SLOT_FREE) == free) return <i32>index;
   }
   return -1;
+}
+
+/** Counts slot `index` among those that were ever taken. Before it is: whoever looks afterwards finds it. */
+export function noteSlotUsed(index: u32): void {
+  let used = loadSlotsUsed();
+  while (used <= index && !casSlotsUsed(used, index + 1)) used = loadSlotsUsed();
 }
 
 export function slotPid(index: u32): u32 {

@@ -45,7 +45,8 @@ struct slot {
   _Atomic uintptr_t start;
   _Atomic uintptr_t end;
   int32_t *_Atomic damaged;
-  struct guard_keep keep; /* the handler never looks here */
+  const void *_Atomic owner; /* these two the handler never looks at */
+  void *reference;           /* only the owner does */
 };
 
 static struct slot slots[SLOTS];
@@ -177,7 +178,8 @@ int64_t guard_add(uintptr_t start, size_t length, int32_t *damaged, struct guard
     atomic_store(&slot->start, start);
     atomic_store(&slot->end, start + length);
     atomic_store(&slot->damaged, damaged);
-    slot->keep = keep;
+    atomic_store(&slot->owner, keep.owner);
+    slot->reference = keep.reference;
     atomic_store(&slot->state, ACTIVE);
     return id_of(i, generation);
   }
@@ -187,12 +189,12 @@ int64_t guard_add(uintptr_t start, size_t length, int32_t *damaged, struct guard
 /* The caller has made sure that the slot is its own. */
 static bool retire(struct slot *slot, struct guard_keep *kept) {
   uint32_t expected = ACTIVE;
-  struct guard_keep keep = slot->keep;
+  struct guard_keep keep = { .owner = atomic_load(&slot->owner), .reference = slot->reference };
   atomic_store(&retries_left, RETRIES); /* before a handler can find the slot inactive */
   if (!atomic_compare_exchange_strong(&slot->state, &expected, CLAIMED)) return false;
   while (atomic_load(&slot->readers) != 0) sched_yield();
   if (kept != NULL) *kept = keep;
-  slot->keep = (struct guard_keep){ 0 };
+  atomic_store(&slot->owner, NULL);
   atomic_store(&slot->state, FREE);
   return true;
 }
@@ -201,7 +203,7 @@ static bool retire(struct slot *slot, struct guard_keep *kept) {
 int64_t guard_remove(int64_t id, const void *owner, struct guard_keep *kept) {
   if (id < 0) return -ENOENT;
   struct slot *slot = &slots[id % SLOTS];
-  bool is_mine = atomic_load(&slot->state) == ACTIVE && slot->keep.owner == owner;
+  bool is_mine = atomic_load(&slot->state) == ACTIVE && atomic_load(&slot->owner) == owner;
   if (!is_mine || id_of((uint32_t)(id % SLOTS), atomic_load(&slot->generation)) != id) return -ENOENT;
   return retire(slot, kept) ? 0 : -ENOENT;
 }
@@ -209,6 +211,6 @@ int64_t guard_remove(int64_t id, const void *owner, struct guard_keep *kept) {
 void guard_remove_all(const void *owner) {
   uint32_t used = atomic_load(&slots_used);
   for (uint32_t i = 0; i < used; i++) {
-    if (atomic_load(&slots[i].state) == ACTIVE && slots[i].keep.owner == owner) retire(&slots[i], NULL);
+    if (atomic_load(&slots[i].state) == ACTIVE && atomic_load(&slots[i].owner) == owner) retire(&slots[i], NULL);
   }
 }

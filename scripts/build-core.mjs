@@ -1,9 +1,8 @@
-// Compiles core/ (AssemblyScript) to the WebAssembly modules that run on the shared memory.
+// Compiles core/ (AssemblyScript) to the WebAssembly modules that run on the shared memory: segment, heap and survey, each
+// from the file of that name, each twice:
 //
-//   dist/core/core.wasm             from core/index.ts: no assertions, no checkpoints
-//   dist/core/core.checked.wasm     the verification build: calls env.checkpoint before every shared access
-//   dist/core/survey.wasm           from core/survey.ts: what only looks
-//   dist/core/survey.checked.wasm
+//   dist/core/NAME.wasm           the shipped build: no assertions, no checkpoints
+//   dist/core/NAME.checked.wasm   the verification build: calls env.checkpoint before every shared access
 //
 // Each is refused when it has a data segment (instantiating in a second process would overwrite the heap)
 // or imports anything but the memory and, in the checked build, the checkpoint.
@@ -29,12 +28,10 @@ const commonFlags = [
 const shipped = { flags: ["--noAssert", "--use", "CHECKED=0"], imports: ["env.memory"] };
 const checked = { flags: ["--use", "CHECKED=1"], imports: ["env.memory", "env.checkpoint"] };
 
-const builds = [
-  { name: "core.wasm", entry: "core/index.ts", ...shipped },
-  { name: "core.checked.wasm", entry: "core/index.ts", ...checked },
-  { name: "survey.wasm", entry: "core/survey.ts", ...shipped },
-  { name: "survey.checked.wasm", entry: "core/survey.ts", ...checked },
-];
+const builds = ["segment", "heap", "survey"].flatMap((module) => [
+  { name: `${module}.wasm`, entry: `core/${module}.ts`, ...shipped },
+  { name: `${module}.checked.wasm`, entry: `core/${module}.ts`, ...checked },
+]);
 
 /** The files that `buildCore` writes. */
 export const coreOutputs = builds.map((build) => join(folder, build.name));

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { withSetupLock } from "./lib/lock.mjs";
+import { coreOutputs } from "./build-core.mjs";
 import { compiledFolders, isMain, listFiles, root, runCommand, runNode } from "./lib/project.mjs";
 import { fingerprint, isStale, markFresh, markStale } from "./lib/stale.mjs";
 
@@ -77,9 +78,9 @@ function listSteps() {
     },
     {
       name: "core",
-      sources: existsSync(inRoot("core", "index.ts")) ? sources("core", "src/layout") : [],
+      sources: existsSync(inRoot("core", "heap.ts")) ? sources("core", "src/layout") : [],
       tools: inScripts("build-core.mjs"),
-      outputs: ["core", "core.checked", "survey", "survey.checked"].map((name) => inRoot("dist", "core", `${name}.wasm`)),
+      outputs: coreOutputs,
       work: compileCore,
     },
     {

@@ -14,7 +14,7 @@ import { ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { NEED_CATCH_UP, NEED_PAGES, OK } from "../layout/result.ts";
 import { createSession } from "../region/create.ts";
 import { Region } from "../region/index.ts";
-import type { Contents, Core, CreateOptions, OpenOptions } from "../region/index.ts";
+import type { Contents, CreateOptions, HeapCore, OpenOptions } from "../region/index.ts";
 import { openOrCreateSession, openSession } from "../region/open.ts";
 import { handleError, trapError } from "./errors.ts";
 import type { Handle, Pointer } from "./handle.ts";
@@ -55,14 +55,14 @@ export class Heap implements Disposable {
   readonly region: Region;
   /** Named roots: how strangers find each other's blocks. */
   readonly roots: Roots;
-  readonly #core: Core;
+  readonly #core: HeapCore;
   /** One word: 0 = open and whole (src/region/overlay.ts). */
   readonly #flags: Int32Array;
   readonly #isReadOnly: boolean;
 
   private constructor(region: Region) {
     this.region = region;
-    this.#core = region.session.overlay.core;
+    this.#core = region.session.overlay.core as HeapCore;
     this.#flags = region.session.overlay.flags;
     this.#isReadOnly = region.readOnly;
     this.roots = makeRoots(region);

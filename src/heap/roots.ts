@@ -10,7 +10,7 @@ import { H_SCRATCH } from "../layout/header.ts";
 import { BAD_HANDLE, LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../layout/result.ts";
 import { ROOT_NAME_LIMIT_BYTES } from "../layout/root.ts";
 import { S_SCRATCH, SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import type { Region } from "../region/index.ts";
+import type { HeapCore, Region } from "../region/index.ts";
 import { handleError } from "./errors.ts";
 import type { Handle } from "./handle.ts";
 
@@ -41,7 +41,7 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** The roots of the heap in `region`. */
 export function makeRoots(region: Region): Roots {
-  const { core } = region.session.overlay;
+  const core = region.session.overlay.core as HeapCore;
   const { slotIndex, geometry } = region.session;
   const scratchOffset =
     slotIndex < 0 ? H_SCRATCH : geometry.slotsOffset + slotIndex * SLOT_SIZE_BYTES + S_SCRATCH;
@@ -118,7 +118,7 @@ function checkWritable(region: Region, call: string): void {
 
 /** Takes the roots lock, recovering its holder if that has died. */
 function lock(region: Region): void {
-  const { core } = region.session.overlay;
+  const core = region.session.overlay.core as HeapCore;
   for (let spin = 0; spin < SPINS; spin++) {
     if (core.lockRoots() !== LOCKED) return;
   }

@@ -21,7 +21,7 @@
  *             96  fixed address f64  104  (free)               112  lock file's inode f64
  *            128  size u32 (pages), alone on its line: the one word of the header that changes often
  *            192  roots lock u32, alone on its line
- *            256  recoveries u32     260  growths u32
+ *            256  recoveries u32     260  growths u32         264  slots used u32: no slot from here on was ever taken
  *            320  orphan hints, one u32 for each size class (64 × 4 B)
  *            640  (free)
  *           2048  scratch for read-only openers, which have no slot (private to them: their mapping is
@@ -64,6 +64,7 @@ export const H_SIZE_PAGES = 128;
 export const H_ROOTS_LOCK = 192;
 export const H_RECOVERIES = 256;
 export const H_GROWTHS = 260;
+export const H_SLOTS_USED = 264;
 export const H_ORPHAN_HINTS = 320;
 export const H_SCRATCH = 2048;
 

@@ -1,14 +1,14 @@
 /**
  * The core, seen from TypeScript: loads the modules of dist/core once a process and instantiates them on a memory.
  *
- * One instance belongs to one participant. Names and meanings are those of core/index.ts; handles and offsets come
+ * One instance belongs to one participant. Names and meanings are those of core/*.ts; handles and offsets come
  * back as signed 32-bit integers, so callers write `>>> 0`.
  */
 
 import { readFileSync } from "node:fs";
 import { shoalError } from "../errors.ts";
 
-/** What core/index.ts exports. Result codes are in src/layout/result.ts. */
+/** What core/segment.ts exports. Result codes are in src/layout/result.ts. */
 export interface Core {
   attach(): number;
   become(slotIndex: number): void;
@@ -30,7 +30,6 @@ export interface Core {
     dataOffset: number,
   ): void;
   setSegmentState(state: number): void;
-  segmentState(): number;
   sizePages(): number;
   publishSize(pages: number): number;
 
@@ -38,6 +37,10 @@ export interface Core {
   recoverSlot(index: number, died: number): number;
   findSlot(from: number, free: number): number;
 
+}
+
+/** What core/heap.ts exports. */
+export interface HeapCore extends Core {
   alloc(sizeBytes: number): number;
   calloc(sizeBytes: number): number;
   realloc(handle: number, sizeBytes: number): number;
@@ -54,6 +57,7 @@ export interface Core {
 export interface Survey {
   attach(): number;
   become(slotIndex: number): void;
+  segmentState(): number;
   slotState(index: number): number;
   slotPid(index: number): number;
   slotThread(index: number): number;
@@ -79,12 +83,13 @@ export interface Survey {
   verifySlot(index: number): number;
 }
 
-type ModuleName = "core" | "core.checked" | "survey" | "survey.checked";
+/** The modules that the core is compiled to. */
+export type CoreModule = "segment" | "heap" | "survey";
 
-const compiled = new Map<ModuleName, WebAssembly.Module>();
+const compiled = new Map<string, WebAssembly.Module>();
 
 /** The module, compiled when it is first asked for. */
-function moduleOf(name: ModuleName): WebAssembly.Module {
+function moduleOf(name: CoreModule | `${CoreModule}.checked`): WebAssembly.Module {
   const known = compiled.get(name);
   if (known !== undefined) return known;
   const url = new URL(`../../core/${name}.wasm`, import.meta.url);
@@ -111,15 +116,15 @@ export function useCheckpoint(hook: Checkpoint | undefined): void {
   checkpoint = hook;
 }
 
-function instantiate(name: "core" | "survey", memory: WebAssembly.Memory): WebAssembly.Exports {
+function instantiate(name: CoreModule, memory: WebAssembly.Memory): WebAssembly.Exports {
   const hook = checkpoint;
   if (hook === undefined) return new WebAssembly.Instance(moduleOf(name), { env: { memory } }).exports;
   return new WebAssembly.Instance(moduleOf(`${name}.checked`), { env: { memory, checkpoint: hook } }).exports;
 }
 
-/** A core on `memory`. Writes nothing to it. */
-export function instantiateCore(memory: WebAssembly.Memory): Core {
-  return instantiate("core", memory) as unknown as Core;
+/** A core on `memory`, with the heap's functions or without. Writes nothing to it. */
+export function instantiateCore(memory: WebAssembly.Memory, module: "segment" | "heap"): Core {
+  return instantiate(module, memory) as unknown as Core;
 }
 
 /** A survey on `memory`, for the participant in slot `slotIndex` (-1: a read-only opener). */

@@ -16,6 +16,7 @@ import { mkdtempSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { shoalError } from "../errors.ts";
 import {
+  ALLOCATOR_NONE,
   FLAG_PRIVATE_DIRECTORY,
   H_FIXED_ADDRESS,
   H_FLAGS,
@@ -123,7 +124,7 @@ function initialise(
   // The name is ours alone since `create`, so nobody can be in the way; an opener that looks now waits.
   tryLock(backing.lockFd, CREATOR_BYTE);
   backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
-  const overlay = layOver(backing, geometry.sizePages, geometry.spanPages, false);
+  const overlay = layOver(backing, geometry, geometry.allocator === ALLOCATOR_NONE ? "segment" : "heap", false);
   let pinnedAddress = 0;
   try {
     overlay.core.beginSegment(FORMAT_STAMP, process.pid, processStartTicks());

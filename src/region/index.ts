@@ -3,7 +3,7 @@ export { ERROR_CODES, ShoalError } from "../errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "../errors.ts";
 export { backendNameOf } from "./backends.ts";
 export { instantiateCore, useCheckpoint } from "./core.ts";
-export type { Checkpoint, Core, Survey } from "./core.ts";
+export type { Checkpoint, Core, HeapCore, Survey } from "./core.ts";
 export type { Contents } from "./geometry.ts";
 export type { ListOptions, RegionSummary } from "./list.ts";
 export { BACKEND_NAMES } from "./options.ts";

@@ -52,7 +52,7 @@ export function openSession(name: string, options: OpenOptions, contents: Conten
     checkOwner(backing, options);
     const header = awaitReady(backing, checkTimeout(options.timeoutMs));
     checkContents(header, contents, backing.name);
-    return attach(backend, backing, header, options.readOnly ?? false);
+    return attach(backend, backing, header, contents === undefined ? "segment" : "heap", options.readOnly ?? false);
   } catch (error) {
     backing.close();
     throw error;
@@ -149,9 +149,15 @@ function notReady(
   );
 }
 
-function attach(backend: Backend, backing: Backing, header: Header, readOnly: boolean): Session {
+function attach(
+  backend: Backend,
+  backing: Backing,
+  header: Header,
+  module: "segment" | "heap",
+  readOnly: boolean,
+): Session {
   if (backendNameOf(header.backend) === "sysv" || backend.name === "sysv") backend.admit(backing, header);
-  const overlay = layOver(backing, header.sizePages, header.spanPages, readOnly);
+  const overlay = layOver(backing, header, module, readOnly);
   const isPinned = header.fixedAddress !== 0 && !readOnly;
   let pinned = 0;
   try {

@@ -49,7 +49,12 @@ function reserveSpan(sizePages: number, spanPages: number): WebAssembly.Memory {
 }
 
 /** Lays `backing` over a new memory of `sizePages` now and `spanPages` at most. */
-export function layOver(backing: Backing, sizePages: number, spanPages: number, readOnly: boolean): Overlay {
+export function layOver(
+  backing: Backing,
+  { sizePages, spanPages }: { readonly sizePages: number; readonly spanPages: number },
+  module: "segment" | "heap",
+  readOnly: boolean,
+): Overlay {
   const memory = reserveSpan(sizePages, spanPages);
   const address = native.addressOf(new Uint8Array(memory.buffer));
   const spanBytes = spanPages * PAGE_SIZE_BYTES;
@@ -61,7 +66,7 @@ export function layOver(backing: Backing, sizePages: number, spanPages: number, 
     backing.map(address, spanBytes, readOnly);
     const access = constants.PROT_READ | constants.PROT_WRITE;
     checkResult(native.mprotect(address, sizeBytes, access), "mprotect", { sizeBytes });
-    const core = instantiateCore(memory);
+    const core = instantiateCore(memory, module);
     return { memory, core, address, spanBytes, flags, guardId };
   } catch (error) {
     peel({ memory, address, spanBytes, flags, guardId });

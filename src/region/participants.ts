@@ -66,7 +66,7 @@ export function processStartTicks(): number {
 }
 
 function isTaken(seat: Seat, index: number): boolean {
-  return seat.core.findSlot(index, 0) === index;
+  return seat.core.findSlot(index, 1) !== index;
 }
 
 /**

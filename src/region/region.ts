@@ -195,7 +195,7 @@ export class Region implements Disposable {
   /** Whether a participant has removed the segment: it works on, but nobody new will find it. */
   get retired(): boolean {
     this.check();
-    return this.#session.overlay.core.segmentState() === STATE_RETIRED;
+    return surveyOf(this.#session).segmentState() === STATE_RETIRED;
   }
 
   get closed(): boolean {

@@ -110,5 +110,5 @@ test("the table for people has no colours unless they are wanted", () => {
     formatTable(result, false),
     "a: Node 24.1.0, 2 x cpu\n✗ a.ns  26 ns  at most 25  other 7.25\n",
   );
-  assert.match(formatTable(result, true), /\u001b\[31m/);
+  assert.ok(formatTable(result, true).includes("\u001b[31m"));
 });

@@ -100,7 +100,7 @@ test("a terminated worker's guards are removed", async (t) => {
       const flags = new Int32Array(new SharedArrayBuffer(4));
       let count = 0;
       while (native.guardAdd(4096, 4096, flags) >= 0) count++;
-      import("node:worker_threads").then(({ parentPort }) => parentPort.postMessage(count));
+      import("node:worker_threads").then(({ parentPort }) => { parentPort.postMessage(count); setTimeout(() => {}, 1e6); });
     })\`, { eval: true });
     const count = await new Promise((resolve) => worker.once("message", resolve));
     const full = native.guardAdd(4096, 4096, flags);

@@ -1,0 +1,21 @@
+/**
+ * The heap module: the segment module's functions, and those that change a heap.
+ */
+
+export {
+  attach,
+  become,
+  beginSegment,
+  describeSegment,
+  errorDetail,
+  findSlot,
+  lastError,
+  publishSize,
+  recoverSlot,
+  setSegmentState,
+  sizePages,
+  takeSlot,
+} from "./segment";
+export { alloc, free, usableSize } from "./slab";
+export { calloc, realloc } from "./realloc";
+export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";

@@ -1,0 +1,157 @@
+/**
+ * A heap without files, locks or processes: one WebAssembly.Memory, and cores on it that stand for its participants.
+ *
+ * What the core tests need beyond Region: to make a participant stop, be overtaken or die before any one of its accesses
+ * to shared memory, to put the memory back to what it was, and to do both ten thousand times a second. The core cannot
+ * tell the difference. Liveness is the test's to decide: it recovers whom it has killed.
+ */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { projectFolder } from "../os/support.ts";
+import { ALLOCATOR_SLAB, BACKEND_POSIX, PAGE_SIZE_BYTES, STATE_READY } from "../../src/layout/header.ts";
+import { S_SCRATCH, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
+import { instantiateCore, instantiateSurvey, useCheckpoint } from "../../src/region/core.ts";
+import type { HeapCore, Survey } from "../../src/region/core.ts";
+import { planGeometry } from "../../src/region/geometry.ts";
+import type { Geometry } from "../../src/region/geometry.ts";
+
+/** A segment in memory. */
+export interface World {
+  readonly memory: WebAssembly.Memory;
+  readonly geometry: Geometry;
+  /** Looks on behalf of nobody: shares no scratch area with a participant that is in the middle of something. */
+  readonly survey: Survey;
+}
+
+/** A heap with `dataPages` pages for blocks that may grow by `sparePages`. */
+export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): World {
+  const sizeBytes = dataPages * PAGE_SIZE_BYTES;
+  const spanBytes = (dataPages + sparePages + 1) * PAGE_SIZE_BYTES;
+  const geometry = planGeometry(
+    { sizeBytes, spanBytes, maxParticipants: slotCount },
+    { allocator: ALLOCATOR_SLAB, defaultSizeBytes: sizeBytes },
+  );
+  const { sizePages, spanPages } = geometry;
+  const memory = new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
+  const core = instantiateCore(memory, "heap");
+  core.beginSegment(1, 1, 1);
+  const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } = geometry;
+  core.describeSegment(
+    ...([BACKEND_POSIX, ALLOCATOR_SLAB, spanPages, growStepPages, slotCount, slotsOffset] as const),
+    ...([rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset] as const),
+  );
+  core.publishSize(sizePages);
+  core.setSegmentState(STATE_READY);
+  return { memory, geometry, survey: instantiateSurvey(memory, -1) };
+}
+
+/** A core for the participant in slot `slot`, which is taken already. */
+export function resume(world: World, slot: number, trigger?: Trigger): HeapCore {
+  useCheckpoint(trigger?.hook);
+  try {
+    const core = instantiateCore(world.memory, "heap") as HeapCore;
+    assert.equal(core.attach(), 0);
+    core.become(slot);
+    return core;
+  } finally {
+    useCheckpoint(undefined);
+  }
+}
+
+/** A new participant in slot `slot`. */
+export function enter(world: World, slot: number, trigger?: Trigger): HeapCore {
+  const core = resume(world, slot, trigger);
+  core.takeSlot(slot, 1000 + slot, 1, 0, 1);
+  return core;
+}
+
+/** The memory as it is now; call what this returns to have it so again (growth stays mapped, but unpublished). */
+export function snapshot(world: World): () => void {
+  const kept = new Uint8Array(world.memory.buffer).slice();
+  return () => {
+    const now = new Uint8Array(world.memory.buffer);
+    now.set(kept);
+    now.fill(0, kept.length);
+  };
+}
+
+/** Leaves a root's name where the core of slot `slot` looks for it; returns its length. */
+export function passName(world: World, slot: number, name: string): number {
+  const bytes = new TextEncoder().encode(name);
+  const scratch = new Uint8Array(world.memory.buffer, world.geometry.slotsOffset + slot * SLOT_SIZE_BYTES + S_SCRATCH, 64);
+  scratch.fill(0);
+  scratch.set(bytes);
+  return bytes.length;
+}
+
+/** What a participant throws when it is killed. */
+const killed = new Error("killed at a checkpoint");
+
+/** Lets a test act just before a participant's access number `at`, counted from arming. */
+export interface Trigger {
+  readonly hook: (site: number) => void;
+  /** Sites passed since arming, in order. */
+  readonly sites: number[];
+  arm(at: number, action: "kill" | (() => void)): void;
+}
+
+/** All sites that any trigger of this file has seen. */
+export const sitesSeen = new Set<number>();
+
+export function makeTrigger(): Trigger {
+  let target = 0;
+  let action: "kill" | (() => void) | undefined;
+  let isDead = false;
+  const sites: number[] = [];
+  return {
+    sites,
+    hook(site) {
+      // The dead touch nothing any more, not even in a `finally`.
+      if (isDead) throw killed;
+      if (action === undefined) return;
+      sitesSeen.add(site);
+      sites.push(site);
+      if (sites.length !== target) return;
+      if (action === "kill") {
+        isDead = true;
+        throw killed;
+      }
+      action();
+    },
+    arm(at, what) {
+      target = at;
+      action = what;
+      sites.length = 0;
+    },
+  };
+}
+
+/** Runs `step`; true when it ended, false when its participant was killed. Other errors are thrown on. */
+export function survives(step: () => void): boolean {
+  try {
+    step();
+    return true;
+  } catch (error) {
+    if (error === killed) return false;
+    throw error;
+  }
+}
+
+/** The helpers of core/mem.ts by site number. */
+export function readSites(): Map<number, string> {
+  const text = readFileSync(join(projectFolder(), "core", "mem.ts"), "utf8");
+  const found = new Map<number, string>();
+  for (const [, name, site] of text.matchAll(/export function (\w+)\([^)]*\)[^{]*\{\s*if \(CHECKED\) checkpoint\((\d+)\)/g)) {
+    found.set(Number(site), name!);
+  }
+  return found;
+}
+
+const names = readSites();
+
+/** Whether the access at `site` can change memory: only before such a one is a death different from an earlier one. */
+export function isWrite(site: number): boolean {
+  return /^(set|store|cas|or|and|add|fill|copy)[A-Z]/.test(names.get(site) ?? "set?");
+}
