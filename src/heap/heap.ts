@@ -25,7 +25,7 @@ import type { HeapStats } from "./stats.ts";
 import { verifyHeap } from "./verify.ts";
 import type { VerifyReport } from "./verify.ts";
 
-/** How blocks are found and kept: see docs/allocators.md. */
+/** How blocks are found and kept: see ARCHITECTURE.md. */
 export type AllocatorName = "slab";
 
 /** How a heap is created. */

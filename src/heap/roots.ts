@@ -27,6 +27,12 @@ export interface Roots {
    *   participant that holds the roots lock is stopped), ERR_SHOAL_READ_ONLY
    */
   set(name: string, handle: Handle): void;
+  /**
+   * Stores `handle` under `name` if there is no such name yet. Of several that do so at once, one wins.
+   *
+   * @returns the handle that is there now: the caller's, or the one that was faster. Errors as set.
+   */
+  setIfAbsent(name: string, handle: Handle): Handle;
   /** The handle under `name`, 0 when there is none. */
   get(name: string): Handle | 0;
   /** Removes `name`; the block stays. False when there is no such name. */
@@ -71,20 +77,28 @@ export function makeRoots(region: Region): Roots {
     }
   };
 
+  const store = (call: string, name: string, handle: Handle, onlyIfAbsent: boolean): Handle => {
+    checkWritable(region, call);
+    // For the core a null handle means removal; here it is a mistake.
+    if (handle === 0) throw handleError(core, BAD_HANDLE, call, handle);
+    const length = pass(name);
+    region.catchUp();
+    let present = 0;
+    const code = change(() => {
+      if (onlyIfAbsent) present = core.rootGet(length) >>> 0;
+      return present === 0 ? core.rootSet(length, handle) : OK;
+    });
+    if (code === OK) return (present === 0 ? handle : present) as Handle;
+    if (code !== TABLE_FULL) throw handleError(core, code, call, handle);
+    const { rootCount } = geometry;
+    throw shoalError("ERR_SHOAL_ROOTS_FULL", `all ${rootCount} roots are in use; delete one`, { rootCount });
+  };
+
   return {
     set(name, handle) {
-      checkWritable(region, "roots.set");
-      // For the core a null handle means removal; here it is a mistake.
-      if (handle === 0) throw handleError(core, BAD_HANDLE, "roots.set", handle);
-      const length = pass(name);
-      region.catchUp();
-      const code = change(() => core.rootSet(length, handle));
-      if (code === OK) return;
-      if (code !== TABLE_FULL) throw handleError(core, code, "roots.set", handle);
-      throw shoalError("ERR_SHOAL_ROOTS_FULL", `all ${geometry.rootCount} roots are in use; delete one`, {
-        rootCount: geometry.rootCount,
-      });
+      store("roots.set", name, handle, false);
     },
+    setIfAbsent: (name, handle) => store("roots.setIfAbsent", name, handle, true),
     get(name) {
       region.check();
       return (core.rootGet(pass(name)) >>> 0) as Handle | 0;
