@@ -38,7 +38,8 @@ import { DEFAULT_MODE } from "./options.ts";
 import type { CreateOptions } from "./options.ts";
 import { layOver, peel } from "./overlay.ts";
 import type { Overlay } from "./overlay.ts";
-import { processStartTicks, seatOf, takeSeat } from "./participants.ts";
+import { processStartTicks, takeSeat } from "./participants.ts";
+import { seatOf } from "./session.ts";
 import type { Session } from "./session.ts";
 
 /** The byte whose lock says that the segment's creator is at work. */
@@ -134,7 +135,7 @@ function initialise(
       openPinned(pinnedAddress, geometry.sizePages * PAGE_SIZE_BYTES);
     }
     const uuid = describe(backend, backing, overlay, geometry, pinnedAddress, isPrivate);
-    const seat = seatOf(overlay.core, backing.lockFd, geometry);
+    const seat = seatOf(overlay, backing.lockFd, geometry, pinnedAddress);
     const slotIndex = takeSeat(seat);
     overlay.core.setSegmentState(STATE_READY);
     unlock(backing.lockFd, CREATOR_BYTE);

@@ -23,8 +23,8 @@ import type { Header, Progress } from "./header.ts";
 import { DEFAULT_TIMEOUT_MS } from "./options.ts";
 import type { CreateOptions, OpenOptions } from "./options.ts";
 import { layOver, peel } from "./overlay.ts";
-import { seatOf } from "./participants.ts";
-import { catchUp, sitDown } from "./session.ts";
+import { recoverDead, takeSeat } from "./participants.ts";
+import { seatOf } from "./session.ts";
 import type { Session } from "./session.ts";
 
 /** How long an object may be empty with no creator at work before it is called that. */
@@ -171,16 +171,16 @@ function attach(
       pinned = header.fixedAddress;
       openPinned(pinned, header.sizePages * PAGE_SIZE_BYTES);
     }
-    // It may have grown since the header was read; recovery looks at all of it.
-    catchUp(overlay, overlay.core.sizePages(), pinned);
-    const taken = readOnly
-      ? { seat: seatOf(overlay.core, backing.lockFd, header), slotIndex: -1 }
-      : sitDown(overlay, backing.lockFd, header);
+    const seat = seatOf(overlay, backing.lockFd, header, pinned);
+    // It may have grown since the header was read.
+    seat.catchUp();
+    if (!readOnly) recoverDead(seat, -1);
     return {
       backing,
       overlay,
       geometry: header,
-      ...taken,
+      seat,
+      slotIndex: readOnly ? -1 : takeSeat(seat),
       uuid: header.uuid,
       fixedAddress: header.fixedAddress,
       isPinned,

@@ -51,7 +51,7 @@ export interface OpenOptions {
   readonly backend?: BackendName;
   /**
    * Take part in nothing: needs no write permission, takes no slot, and whatever this process writes stays in this
-   * process (copy-on-write; for System V a copy made now and at each catchUp()). Default false.
+   * process (copy-on-write; for System V a copy of the segment as it is at the opening). Default false.
    */
   readonly readOnly?: boolean;
   /** How long to wait, in milliseconds, while another process is creating the segment. Default 2000. */

@@ -12,7 +12,6 @@ import { shoalError } from "../errors.ts";
 import { SLOT_EPOCH_SHIFT, SLOT_FREE, SLOT_RECOVERING, SLOT_SIZE_BYTES, SLOT_STATE_MASK } from "../layout/slot.ts";
 import { probeLock, tryLock, unlock } from "../os/index.ts";
 import type { Core, Survey } from "./core.ts";
-import type { Geometry } from "./geometry.ts";
 
 /** One participant, as its slot and its lock show it. */
 export interface ParticipantInfo {
@@ -38,10 +37,8 @@ export interface Seat {
   readonly lockFd: number;
   readonly slotCount: number;
   readonly slotsOffset: number;
-}
-
-export function seatOf(core: Core, lockFd: number, geometry: Pick<Geometry, "slotCount" | "slotsOffset">): Seat {
-  return { core, lockFd, slotCount: geometry.slotCount, slotsOffset: geometry.slotsOffset };
+  /** Makes the participant's memory as large as the segment is now. */
+  catchUp(): void;
 }
 
 /** The byte whose lock means "there is somebody in slot `index`". */
@@ -69,10 +66,7 @@ function isTaken(seat: Seat, index: number): boolean {
   return seat.core.findSlot(index, 1) !== index;
 }
 
-/**
- * Recovers every participant that has died. The caller has caught up with the segment's size.
- * Returns how many there were.
- */
+/** Recovers every participant that has died. Returns how many there were. */
 export function recoverDead(seat: Seat, ownIndex: number): number {
   let count = 0;
   for (let index = seat.core.findSlot(0, 0); index >= 0; index = seat.core.findSlot(index + 1, 0)) {
@@ -88,11 +82,20 @@ export function recoverIfDead(seat: Seat, index: number): boolean {
   try {
     // Somebody else may have recovered it between the look and the lock.
     if (!isTaken(seat, index)) return false;
-    seat.core.recoverSlot(index, 1);
+    recoverHeld(seat, index);
     return true;
   } finally {
     unlock(seat.lockFd, byte);
   }
+}
+
+/**
+ * Recovers slot `index`, whose lock the caller holds. Only now is it certain that its participant grows and claims
+ * nothing any more, so only now is it known how large the segment is that has to be looked through.
+ */
+function recoverHeld(seat: Seat, index: number): void {
+  seat.catchUp();
+  seat.core.recoverSlot(index, 1);
 }
 
 /**
@@ -106,7 +109,7 @@ export function takeSeat(seat: Seat): number {
   for (let index = seat.core.findSlot(0, 1); index >= 0; index = seat.core.findSlot(index + 1, 1)) {
     if (!tryLock(seat.lockFd, lockByte(seat, index))) continue;
     // With the lock held nobody else takes or recovers it. Whoever had it in between died or left.
-    if (isTaken(seat, index)) seat.core.recoverSlot(index, 1);
+    if (isTaken(seat, index)) recoverHeld(seat, index);
     seat.core.takeSlot(index, process.pid, processStartTicks(), threadId, Date.now());
     seat.core.become(index);
     return index;

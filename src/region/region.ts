@@ -25,7 +25,7 @@ import { listParticipants, recoverDead } from "./participants.ts";
 import type { ParticipantInfo } from "./participants.ts";
 import { openRaw } from "./raw.ts";
 import type { RawOptions, RawRegion } from "./raw.ts";
-import { catchUp, endSession, surveyOf, unwatch, watch } from "./session.ts";
+import { endSession, surveyOf, unwatch, watch } from "./session.ts";
 import type { Session } from "./session.ts";
 
 const PLAIN: Contents = { allocator: ALLOCATOR_NONE, defaultSizeBytes: DEFAULT_REGION_SIZE_BYTES };
@@ -325,12 +325,13 @@ export class Region implements Disposable {
 
   #catchUpSlowly(): boolean {
     this.check();
-    const { overlay, fixedAddress, isPinned } = this.#session;
-    const { spanPages } = this.#session.geometry;
-    const published = Math.min(overlay.core.sizePages() >>> 0, spanPages);
-    if (!catchUp(overlay, published, isPinned ? fixedAddress : 0)) return false;
+    const { overlay, seat } = this.#session;
+    seat.catchUp();
     const { buffer } = overlay.memory;
-    this.#pages = buffer.byteLength / PAGE_SIZE_BYTES;
+    const pages = buffer.byteLength / PAGE_SIZE_BYTES;
+    // Recovery may have caught up meanwhile, so what counts is what this object knew.
+    if (pages === this.#pages) return false;
+    this.#pages = pages;
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     return true;

@@ -12,7 +12,7 @@ import type { Survey } from "./core.ts";
 import type { Geometry } from "./geometry.ts";
 import { FLAG_CLOSED, FLAG_DAMAGED, peel } from "./overlay.ts";
 import type { Overlay } from "./overlay.ts";
-import { leaveSeat, recoverDead, seatOf, takeSeat } from "./participants.ts";
+import { leaveSeat } from "./participants.ts";
 import type { Seat } from "./participants.ts";
 import { openPinned } from "./fixed-address.ts";
 
@@ -56,20 +56,30 @@ export function unwatch(face: object): void {
   forgotten.unregister(face);
 }
 
-/** Makes this memory as large as the segment is. True when it was smaller. */
-export function catchUp(overlay: Overlay, published: number, pinnedAddress: number): boolean {
+/** Makes this memory, and the mapping at the fixed address if there is one, as large as the segment is. */
+function catchUp(overlay: Overlay, geometry: Pick<Geometry, "spanPages">, pinnedAddress: number): void {
   const mapped = overlay.memory.buffer.byteLength / PAGE_SIZE_BYTES;
-  if (published <= mapped) return false;
+  // A damaged size must not lead beyond the span, where the engine would throw.
+  const published = Math.min(overlay.core.sizePages() >>> 0, geometry.spanPages);
+  if (published <= mapped) return;
   overlay.memory.grow(published - mapped);
   if (pinnedAddress !== 0) openPinned(pinnedAddress, published * PAGE_SIZE_BYTES);
-  return true;
 }
 
-/** Recovers who has died, then takes a slot. */
-export function sitDown(overlay: Overlay, lockFd: number, geometry: Geometry): { seat: Seat; slotIndex: number } {
-  const seat = seatOf(overlay.core, lockFd, geometry);
-  recoverDead(seat, -1);
-  return { seat, slotIndex: takeSeat(seat) };
+/** The participants' side of an open segment. */
+export function seatOf(
+  overlay: Overlay,
+  lockFd: number,
+  geometry: Pick<Geometry, "slotCount" | "slotsOffset" | "spanPages">,
+  pinnedAddress: number,
+): Seat {
+  return {
+    core: overlay.core,
+    lockFd,
+    slotCount: geometry.slotCount,
+    slotsOffset: geometry.slotsOffset,
+    catchUp: () => catchUp(overlay, geometry, pinnedAddress),
+  };
 }
 
 /**
@@ -91,7 +101,7 @@ export function endSession(session: Session): void {
   // A damaged segment has lost its tables: there is nothing to leave in order, and the lock says the rest.
   if (slotIndex >= 0 && (flags & FLAG_DAMAGED) === 0) {
     attempt(() => {
-      catchUp(overlay, overlay.core.sizePages(), 0);
+      seat.catchUp();
       leaveSeat(seat, slotIndex);
     });
   }
