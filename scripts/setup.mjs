@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { withSetupLock } from "./lib/lock.mjs";
+import { bundleOutputs } from "./build-bundle.mjs";
 import { coreOutputs } from "./build-core.mjs";
 import { compiledFolders, isMain, listFiles, root, runCommand, runNode } from "./lib/project.mjs";
 import { fingerprint, isStale, markFresh, markStale } from "./lib/stale.mjs";
@@ -65,6 +66,11 @@ async function compileCore() {
   return buildCore();
 }
 
+async function compileBundle() {
+  const { buildBundle } = await import("./build-bundle.mjs");
+  return buildBundle();
+}
+
 /** The build steps: inputs, what must exist afterwards, and the work. None depends on another. */
 function listSteps() {
   const sources = (...folders) => folders.flatMap((folder) => listFiles(inRoot(folder), isTypeScript));
@@ -89,6 +95,13 @@ function listSteps() {
       tools: [inRoot("tsconfig.json"), inRoot("package.json")],
       outputs: [inRoot("dist", ".tsbuildinfo")],
       work: compileTypeScript,
+    },
+    {
+      name: "bundle",
+      sources: sources("src"),
+      tools: inScripts("build-bundle.mjs"),
+      outputs: bundleOutputs,
+      work: compileBundle,
     },
   ];
 }

@@ -126,7 +126,7 @@ export interface Native {
   };
 }
 
-/** The folder of the package named shoal that this file belongs to: the source's is two up, the compiled one's three. */
+/** The folder of the package named shoal that this file belongs to, compiled or bundled. */
 function findPackageRoot(): string {
   const start = dirname(fileURLToPath(import.meta.url));
   for (let folder = start; ; folder = dirname(folder)) {
@@ -136,11 +136,14 @@ function findPackageRoot(): string {
   }
 }
 
+/** Where the package lies: the addon and the core are found from here. */
+export const packageRoot = findPackageRoot();
+
 function listCandidates(): string[] {
   const explicit = process.env["SHOAL_NATIVE"];
   if (explicit !== undefined && explicit !== "") return [explicit];
-  const root = findPackageRoot();
-  return [join(root, "prebuilds", `linux-${process.arch}`, "shoal.node"), join(root, "build", "shoal.node")];
+  const prebuilt = join(packageRoot, "prebuilds", `linux-${process.arch}`, "shoal.node");
+  return [prebuilt, join(packageRoot, "build", "shoal.node")];
 }
 
 function load(): Native {

@@ -6,7 +6,9 @@
  */
 
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { shoalError } from "../errors.ts";
+import { packageRoot } from "../os/native.ts";
 
 /** What core/segment.ts exports. Result codes are in src/layout/result.ts. */
 export interface Core {
@@ -92,13 +94,12 @@ const compiled = new Map<string, WebAssembly.Module>();
 function moduleOf(name: CoreModule | `${CoreModule}.checked`): WebAssembly.Module {
   const known = compiled.get(name);
   if (known !== undefined) return known;
-  const url = new URL(`../../core/${name}.wasm`, import.meta.url);
+  const path = join(packageRoot, "dist", "core", `${name}.wasm`);
   try {
-    const module = new WebAssembly.Module(readFileSync(url));
+    const module = new WebAssembly.Module(readFileSync(path));
     compiled.set(name, module);
     return module;
   } catch (cause) {
-    const path = url.pathname;
     throw shoalError("ERR_SHOAL_NATIVE", `no core at ${path}: build it with \`npm run build\``, { path }, cause);
   }
 }

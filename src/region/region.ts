@@ -245,6 +245,7 @@ export class Region implements Disposable {
       offset >= 0 &&
       lengthBytes >= 0 &&
       offset % unit === 0 &&
+      lengthBytes % unit === 0 &&
       offset + lengthBytes <= sizeBytes;
     if (isInside) return;
     throw shoalError(
@@ -381,8 +382,13 @@ export class Region implements Disposable {
     if (this.closed) throw this.#unusable();
     this.#checkWritable("unlink");
     const { overlay, backing } = this.#session;
-    if ((this.#flags[0]! & FLAG_DAMAGED) === 0) overlay.core.setSegmentState(STATE_RETIRED);
+    // Somebody may have removed the name and made another segment under it: that one is not ours to remove.
+    if (!backing.isNamed()) {
+      throw shoalError("ERR_SHOAL_NOT_FOUND", `${this.name} does not lead to this segment any more`, { name: this.name });
+    }
+    // In this order: a name that leads to a retired segment would be somebody else's to clear away, and to give anew.
     backing.unlink();
+    if ((this.#flags[0]! & FLAG_DAMAGED) === 0) overlay.core.setSegmentState(STATE_RETIRED);
   }
 
   /** Removes the name, the private directory that was made for it, and closes. */
