@@ -25,7 +25,6 @@ import {
 import { pageAt } from "./state";
 
 /** Address of the bitmap pair number `word` of a page. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function pairAt(index: u32, page: usize, count: u32, word: u32): usize {
   const bitmap = count <= <u32>BLOCKS_PER_WORD ? page + P_BITMAP : (<usize>index) << PAGE_SHIFT;
@@ -33,7 +32,6 @@ export function pairAt(index: u32, page: usize, count: u32, word: u32): usize {
 }
 
 /** How many bitmap words a page of `count` blocks has. Bounded, whatever the segment says. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function wordCount(count: u32): u32 {
   const words = (count + BLOCKS_PER_WORD - 1) / BLOCKS_PER_WORD;
@@ -80,7 +78,6 @@ export function hasRoom(index: u32, page: usize): bool {
 export const NO_BLOCK: u32 = 0xffffffff;
 
 /** Number of the block in its page that starts at `handle`, or NO_BLOCK when none does. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function blockIndex(handle: u32, index: u32, page: usize): u32 {
   const offset = handle - (index << PAGE_SHIFT) - getPageFirst(page);
@@ -127,7 +124,6 @@ function pointAtLocal(index: u32, page: usize, count: u32, words: u32, start: u3
   return false;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function pointHint(index: u32, page: usize, word: u32): void {
   setPageHint(page, word);

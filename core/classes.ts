@@ -18,7 +18,6 @@ import {
 } from "../src/layout/page";
 
 /** The class for a request of 1..32768 bytes. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function classOf(sizeBytes: u32): u32 {
   if (sizeBytes <= <u32>LINEAR_LIMIT_BYTES) return (sizeBytes + 15) >> 4;

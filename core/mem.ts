@@ -38,20 +38,17 @@ import {
 import { R_NAME_LENGTH, R_WORD } from "../src/layout/root";
 import { S_CURRENT, S_INTENT, S_INTENT_BLOCK, S_STATE } from "../src/layout/slot";
 
-// @ts-ignore: the compiler's decorator
 @external("env", "checkpoint")
 declare function checkpoint(site: i32): void;
 
 // Header words
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadSegmentState(): u32 {
   if (CHECKED) checkpoint(1);
   return atomic.load<u32>(H_STATE);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function storeSegmentState(value: u32): void {
   if (CHECKED) checkpoint(2);
@@ -59,70 +56,60 @@ export function storeSegmentState(value: u32): void {
 }
 
 /** The published size. Pairs with: casSizePages in region.ts, whose winner has reserved the space first. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadSizePages(): u32 {
   if (CHECKED) checkpoint(3);
   return atomic.load<u32>(H_SIZE_PAGES);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function casSizePages(expected: u32, value: u32): bool {
   if (CHECKED) checkpoint(4);
   return atomic.cmpxchg<u32>(H_SIZE_PAGES, expected, value) == expected;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadRootsLock(): u32 {
   if (CHECKED) checkpoint(5);
   return atomic.load<u32>(H_ROOTS_LOCK);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function casRootsLock(expected: u32, value: u32): bool {
   if (CHECKED) checkpoint(6);
   return atomic.cmpxchg<u32>(H_ROOTS_LOCK, expected, value) == expected;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadRecoveries(): u32 {
   if (CHECKED) checkpoint(7);
   return atomic.load<u32>(H_RECOVERIES);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function addRecoveries(value: u32): u32 {
   if (CHECKED) checkpoint(8);
   return atomic.add<u32>(H_RECOVERIES, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadGrowths(): u32 {
   if (CHECKED) checkpoint(9);
   return atomic.load<u32>(H_GROWTHS);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function addGrowths(value: u32): u32 {
   if (CHECKED) checkpoint(10);
   return atomic.add<u32>(H_GROWTHS, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadSlotsUsed(): u32 {
   if (CHECKED) checkpoint(11);
   return atomic.load<u32>(H_SLOTS_USED);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function casSlotsUsed(expected: u32, value: u32): bool {
   if (CHECKED) checkpoint(12);
@@ -130,14 +117,12 @@ export function casSlotsUsed(expected: u32, value: u32): bool {
 }
 
 /** A header field that is written once, before `ready`. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function getHeader(offset: usize): u32 {
   if (CHECKED) checkpoint(13);
   return load<u32>(offset);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setHeader(offset: usize, value: u32): void {
   if (CHECKED) checkpoint(14);
@@ -145,14 +130,12 @@ export function setHeader(offset: usize, value: u32): void {
 }
 
 /** 1 = some orphan page of this class may have room. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadOrphanHint(sizeClass: u32): u32 {
   if (CHECKED) checkpoint(15);
   return atomic.load<u32>(H_ORPHAN_HINTS + (sizeClass << 2));
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function storeOrphanHint(sizeClass: u32, value: u32): void {
   if (CHECKED) checkpoint(16);
@@ -161,42 +144,36 @@ export function storeOrphanHint(sizeClass: u32, value: u32): void {
 
 // Slots
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadSlotState(slot: usize): u32 {
   if (CHECKED) checkpoint(17);
   return atomic.load<u32>(slot + S_STATE);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function storeSlotState(slot: usize, value: u32): void {
   if (CHECKED) checkpoint(18);
   atomic.store<u32>(slot + S_STATE, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getSlotWord(slot: usize, field: usize): u32 {
   if (CHECKED) checkpoint(19);
   return load<u32>(slot + field);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setSlotWord(slot: usize, field: usize, value: u32): void {
   if (CHECKED) checkpoint(20);
   store<u32>(slot + field, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setSlotNumber(slot: usize, field: usize, value: f64): void {
   if (CHECKED) checkpoint(21);
   store<f64>(slot + field, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getSlotNumber(slot: usize, field: usize): f64 {
   if (CHECKED) checkpoint(22);
@@ -204,14 +181,12 @@ export function getSlotNumber(slot: usize, field: usize): f64 {
 }
 
 /** The page that a slot allocates from, for one size class. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function getCurrent(slot: usize, sizeClass: u32): u32 {
   if (CHECKED) checkpoint(23);
   return load<u32>(slot + (sizeClass << 2), S_CURRENT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setCurrent(slot: usize, sizeClass: u32, page: u32): void {
   if (CHECKED) checkpoint(24);
@@ -219,28 +194,24 @@ export function setCurrent(slot: usize, sizeClass: u32, page: u32): void {
 }
 
 /** Others read intents only under the slot's lock; atomic so that it is in order with the page words. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadIntent(slot: usize): u32 {
   if (CHECKED) checkpoint(25);
   return atomic.load<u32>(slot + S_INTENT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function storeIntent(slot: usize, value: u32): void {
   if (CHECKED) checkpoint(26);
   atomic.store<u32>(slot + S_INTENT, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getIntentBlock(slot: usize): u32 {
   if (CHECKED) checkpoint(27);
   return load<u32>(slot + S_INTENT_BLOCK);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setIntentBlock(slot: usize, handle: u32): void {
   if (CHECKED) checkpoint(28);
@@ -249,147 +220,126 @@ export function setIntentBlock(slot: usize, handle: u32): void {
 
 // Page descriptors: `page` is the descriptor's address
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadPageState(page: usize): u64 {
   if (CHECKED) checkpoint(29);
   return atomic.load<u64>(page + P_STATE);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function storePageState(page: usize, state: u64): void {
   if (CHECKED) checkpoint(30);
   atomic.store<u64>(page + P_STATE, state);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function casPageState(page: usize, expected: u64, state: u64): bool {
   if (CHECKED) checkpoint(31);
   return atomic.cmpxchg<u64>(page + P_STATE, expected, state) == expected;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadRemoteFlag(page: usize): u32 {
   if (CHECKED) checkpoint(32);
   return atomic.load<u32>(page + P_REMOTE_FLAG);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function storeRemoteFlag(page: usize, value: u32): void {
   if (CHECKED) checkpoint(33);
   atomic.store<u32>(page + P_REMOTE_FLAG, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPageNext(page: usize): u32 {
   if (CHECKED) checkpoint(34);
   return load<u32>(page, P_NEXT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPageNext(page: usize, value: u32): void {
   if (CHECKED) checkpoint(35);
   store<u32>(page, value, P_NEXT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPagePrev(page: usize): u32 {
   if (CHECKED) checkpoint(36);
   return load<u32>(page, P_PREV);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPagePrev(page: usize, value: u32): void {
   if (CHECKED) checkpoint(37);
   store<u32>(page, value, P_PREV);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPageHint(page: usize): u32 {
   if (CHECKED) checkpoint(38);
   return load<u32>(page, P_HINT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPageHint(page: usize, value: u32): void {
   if (CHECKED) checkpoint(39);
   store<u32>(page, value, P_HINT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPageHintHandle(page: usize): u32 {
   if (CHECKED) checkpoint(40);
   return load<u32>(page, P_HINT_HANDLE);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPageHintHandle(page: usize, value: u32): void {
   if (CHECKED) checkpoint(41);
   store<u32>(page, value, P_HINT_HANDLE);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPageBlockSize(page: usize): u32 {
   if (CHECKED) checkpoint(42);
   return load<u32>(page, P_BLOCK_SIZE);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPageBlockSize(page: usize, value: u32): void {
   if (CHECKED) checkpoint(43);
   store<u32>(page, value, P_BLOCK_SIZE);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPageFirst(page: usize): u32 {
   if (CHECKED) checkpoint(44);
   return load<u32>(page, P_FIRST);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPageFirst(page: usize, value: u32): void {
   if (CHECKED) checkpoint(45);
   store<u32>(page, value, P_FIRST);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPageCount(page: usize): u32 {
   if (CHECKED) checkpoint(46);
   return load<u32>(page, P_COUNT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPageCount(page: usize, value: u32): void {
   if (CHECKED) checkpoint(47);
   store<u32>(page, value, P_COUNT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getPageReciprocal(page: usize): u32 {
   if (CHECKED) checkpoint(48);
   return load<u32>(page, P_RECIPROCAL);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setPageReciprocal(page: usize, value: u32): void {
   if (CHECKED) checkpoint(49);
@@ -398,7 +348,6 @@ export function setPageReciprocal(page: usize, value: u32): void {
 
 // Bitmap pairs: `pair` is the pair's address
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getLocal(pair: usize): u64 {
   if (CHECKED) checkpoint(50);
@@ -406,7 +355,6 @@ export function getLocal(pair: usize): u64 {
 }
 
 /** The owner's one store of an allocation or a free: its linearisation point. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function setLocal(pair: usize, bits: u64): void {
   if (CHECKED) checkpoint(51);
@@ -414,7 +362,6 @@ export function setLocal(pair: usize, bits: u64): void {
 }
 
 /** SYNC with orRemote: a bit seen here makes all that the freeing participant did to the block happen before. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadRemote(pair: usize): u64 {
   if (CHECKED) checkpoint(52);
@@ -422,14 +369,12 @@ export function loadRemote(pair: usize): u64 {
 }
 
 /** SYNC with loadRemote. The linearisation point of a free by another participant. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function orRemote(pair: usize, bits: u64): u64 {
   if (CHECKED) checkpoint(53);
   return atomic.or<u64>(pair + REMOTE_IN_PAIR, bits);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function andRemote(pair: usize, bits: u64): void {
   if (CHECKED) checkpoint(54);
@@ -437,7 +382,6 @@ export function andRemote(pair: usize, bits: u64): void {
 }
 
 /** Before the page is published: nobody else looks yet. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function setRemote(pair: usize, bits: u64): void {
   if (CHECKED) checkpoint(55);
@@ -447,7 +391,6 @@ export function setRemote(pair: usize, bits: u64): void {
 // Roots: `root` is the entry's address
 
 /** SYNC with storeRootWord: the name and the block behind it were complete when the word was stored. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function loadRootWord(root: usize): u64 {
   if (CHECKED) checkpoint(56);
@@ -455,21 +398,18 @@ export function loadRootWord(root: usize): u64 {
 }
 
 /** SYNC with loadRootWord. The linearisation point of set and delete. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function storeRootWord(root: usize, word: u64): void {
   if (CHECKED) checkpoint(57);
   atomic.store<u64>(root + R_WORD, word);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function getRootNameLength(root: usize): u32 {
   if (CHECKED) checkpoint(58);
   return load<u32>(root, R_NAME_LENGTH);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setRootNameLength(root: usize, length: u32): void {
   if (CHECKED) checkpoint(59);
@@ -479,28 +419,24 @@ export function setRootNameLength(root: usize, length: u32): void {
 // Ranges
 
 /** Eight bytes of a name. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function getBytes8(offset: usize): u64 {
   if (CHECKED) checkpoint(60);
   return load<u64>(offset);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function setBytes8(offset: usize, value: u64): void {
   if (CHECKED) checkpoint(61);
   store<u64>(offset, value);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function fillBytes(offset: usize, value: u8, length: usize): void {
   if (CHECKED) checkpoint(62);
   memory.fill(offset, value, length);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function copyBytes(to: usize, from: usize, length: usize): void {
   if (CHECKED) checkpoint(63);

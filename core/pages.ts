@@ -30,7 +30,7 @@ import {
   STATE_OWNER_SHIFT,
 } from "../src/layout/page";
 import { BAD_HANDLE, BUSY, CORRUPT, DOUBLE_FREE, OK } from "../src/layout/result";
-import { INTENT_REALLOC } from "../src/layout/slot";
+import { INTENT_NONE, INTENT_REALLOC } from "../src/layout/slot";
 import { casPageState, loadPageState, setIntentBlock, storeIntent, storePageState } from "./mem";
 import {
   corruptAt,
@@ -51,43 +51,36 @@ import {
 let singlesFrom: u32 = 0;
 let runsFrom: u32 = 0;
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function kindOf(state: u64): u32 {
   return (<u32>state) & STATE_KIND_MASK;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function classIn(state: u64): u32 {
   return (<u32>(state >> STATE_CLASS_SHIFT)) & 0xff;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function ownerIn(state: u64): u32 {
   return (<u32>(state >> STATE_OWNER_SHIFT)) & 0xffff;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function lengthIn(state: u64): u32 {
   return (<u32>(state >> STATE_LENGTH_SHIFT)) & 0xffff;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function otherIn(state: u64): u32 {
   return <u32>(state >> STATE_OTHER_SHIFT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function slabState(kind: u32, sizeClass: u32, owner: u32): u64 {
   return (<u64>kind) | ((<u64>sizeClass) << STATE_CLASS_SHIFT) | ((<u64>owner) << STATE_OWNER_SHIFT);
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function runState(kind: u32, owner: u32, length: u32, other: u32): u64 {
   return (
@@ -98,11 +91,15 @@ export function runState(kind: u32, owner: u32, length: u32, other: u32): u64 {
   );
 }
 
-/** How many pages the search may pass at once: a run is passed whole, unless its length makes no sense. */
+/**
+ * How many pages a walk may pass at once: as many as the run that begins here certainly has. Of a run that is being
+ * claimed, freed or resized the rest may be somebody else's by now, so a walk looks at each of those.
+ */
 export function pagesToPass(state: u64): u32 {
   const kind = kindOf(state);
-  if (kind < <u32>PAGE_RUN_CLAIMED || kind == PAGE_BODY) return 1;
-  const length = lengthIn(state);
+  let length: u32 = 1;
+  if (kind == PAGE_RUN) length = lengthIn(state);
+  else if (kind == PAGE_RUN_EXTENDING || kind == PAGE_RUN_SHRINKING) length = otherIn(state);
   return length == 0 ? 1 : length;
 }
 
@@ -232,6 +229,18 @@ export function freeRun(head: u32, state: u64): i32 {
   if (!casPageState(pageAt(head), state, freeing)) return fail(DOUBLE_FREE);
   finishFree(head, length);
   return OK;
+}
+
+/**
+ * Gives back the run at `head` that the slot's intent names, and clears the intent. In between the head says
+ * PAGE_RUN_FREEING: before that the intent must stand, after the pages are free it must not, since they may be
+ * somebody else's next block.
+ */
+export function takeBackRun(head: u32, state: u64): void {
+  const length = lengthIn(state);
+  const isMine = casPageState(pageAt(head), state, runState(PAGE_RUN_FREEING, me, length, 0));
+  storeIntent(mySlot, INTENT_NONE);
+  if (isMine) finishFree(head, length);
 }
 
 /** The rest of a free once its head says PAGE_RUN_FREEING: by the freeing participant or its recoverer. */

@@ -14,7 +14,7 @@ import { BAD_HANDLE, OK, TOO_LARGE } from "../src/layout/result";
 import { INTENT_NONE } from "../src/layout/slot";
 import { classOf, classSize } from "./classes";
 import { copyBytes, fillBytes, loadPageState, storeIntent } from "./mem";
-import { kindOf, resizeRun } from "./pages";
+import { kindOf, resizeRun, takeBackRun } from "./pages";
 import { alloc, allocIntended, free, usableSize } from "./slab";
 import { fail, mySlot, pageAt, spanPages } from "./state";
 
@@ -58,11 +58,23 @@ function move(handle: u32, old: u32, sizeBytes: u32): u32 {
   // is the callers' mistake), the move is undone.
   const result = free(handle);
   if (result != OK) {
-    free(moved);
-    storeIntent(mySlot, INTENT_NONE);
+    takeBack(moved);
     fail(result);
     return 0;
   }
   storeIntent(mySlot, INTENT_NONE);
   return moved;
+}
+
+/** Frees the block that the intent names. A slab block may be free already when the intent still stands: recovery
+ *  acts on it only while the page is this participant's. */
+function takeBack(moved: u32): void {
+  const index = moved >> PAGE_SHIFT;
+  const state = loadPageState(pageAt(index));
+  if (kindOf(state) == PAGE_RUN) {
+    takeBackRun(index, state);
+    return;
+  }
+  free(moved);
+  storeIntent(mySlot, INTENT_NONE);
 }

@@ -10,7 +10,8 @@
  *                              to PAGE_RUN_FREEING comes first, then the intent is cleared, then the pages are
  *                              freed (step 4): so a second recoverer cannot free pages that were claimed since
  *   4. the page table          claims are undone, frees and shrinks finished, slab pages emptied or orphaned
- *   5. remote flags            raised everywhere (the dead one may have set a remote bit and not the flag)
+ *   5. flags and hints         on the same walk, what the dead one may have failed to raise: the remote flags of slab
+ *                              pages that it did not own, the orphan hints of classes that have orphans
  *   6. the slot                cleared; state = FREE with the next epoch, last
  *
  * After a crash at any of its own stores the state is still RECOVERING (or LIVE) and the whole is repeated.
@@ -98,8 +99,9 @@ export function takeSlot(index: u32, pid: u32, startTicks: f64, thread: u32, ope
 }
 
 /**
- * Recovers slot `index`. The caller holds its file lock and has caught up with the segment's size.
- * `died` tells a death from a participant's own orderly leaving (only deaths are counted).
+ * Recovers slot `index`. The caller holds its file lock, and has caught up with the segment's size since it does: before
+ * that the dead one may have added pages and died in them. `died` tells a death from a participant's own orderly
+ * leaving (only deaths are counted).
  */
 export function recoverSlot(index: u32, died: bool): i32 {
   const slot = slotAt(index);
@@ -152,13 +154,23 @@ function recoverPages(owner: u32): void {
   while (index < limit) {
     const page = pageAt(index);
     const state = loadPageState(page);
-    // How far to go on is decided before the page changes: a run that is given back leaves free pages or
-    // somebody else's, and passing them over is right, since none of them is the dead one's.
+    // Pages of a run that is at rest are passed over: the dead one can have none of them. (Of a run that a live
+    // participant is just claiming it can: that claim is going to fail there.)
     const step = pagesToPass(state);
-    if (kindOf(state) == PAGE_SLAB && ownerIn(state) != owner) storeRemoteFlag(page, 1);
+    if (kindOf(state) == PAGE_SLAB && ownerIn(state) != owner) makeUpFor(page, state);
     else if (ownerIn(state) == owner) recoverPage(index, page, state);
     index += step;
   }
+}
+
+/**
+ * A slab page that the dead one did not own. It may have freed a block there and not raised the flag any more; have
+ * lowered the class's orphan hint to look for room, and not raised it again; or, recovering another, have made this
+ * page an orphan and not said so.
+ */
+function makeUpFor(page: usize, state: u64): void {
+  storeRemoteFlag(page, 1);
+  if (ownerIn(state) == 0 && classIn(state) <= <u32>CLASS_LAST) storeOrphanHint(classIn(state), 1);
 }
 
 function recoverPage(index: u32, page: usize, state: u64): void {

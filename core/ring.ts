@@ -52,7 +52,10 @@ export function pageWithRoom(sizeClass: u32): u32 {
   }
   if (loadOrphanHint(sizeClass) != 0) {
     const adopted = adoptOrphan(sizeClass);
-    if (adopted != 0) return adopted;
+    if (adopted != 0) {
+      setCurrent(mySlot, sizeClass, adopted);
+      return adopted;
+    }
   }
   let fresh = claimSlabPage(sizeClass);
   if (fresh != 0) return fresh;
@@ -110,10 +113,14 @@ function claimSlabPage(sizeClass: u32): u32 {
   pointHint(index, page, 0);
   storePageState(page, slabState(PAGE_SLAB, sizeClass, me));
   enterRing(index, page, sizeClass);
+  setCurrent(mySlot, sizeClass, index);
   return index;
 }
 
-/** Puts an own page into its ring behind the current page and makes it current. */
+/**
+ * Puts an own page into its ring behind the current page; current itself only when there is none. (A page that still
+ * has room must not cease to be current without having its hint refreshed: its room would not be found again.)
+ */
 function enterRing(index: u32, page: usize, sizeClass: u32): void {
   const current = getCurrent(mySlot, sizeClass);
   const next = current != 0 && isMine(current, sizeClass) ? getPageNext(pageAt(current)) : 0;
@@ -121,13 +128,13 @@ function enterRing(index: u32, page: usize, sizeClass: u32): void {
     // The first page of its class. (Or the ring is damaged: a new one; sweep and recovery find the lost pages.)
     setPageNext(page, index);
     setPagePrev(page, index);
+    setCurrent(mySlot, sizeClass, index);
   } else {
     setPageNext(page, next);
     setPagePrev(page, current);
     setPagePrev(pageAt(next), index);
     setPageNext(pageAt(current), index);
   }
-  setCurrent(mySlot, sizeClass, index);
 }
 
 /** Takes an own page out of its ring and gives it back. The caller has seen that it is empty. */
@@ -176,11 +183,18 @@ function adoptOrphan(sizeClass: u32): u32 {
   return 0;
 }
 
-/** Takes over an orphan page. False when somebody else was faster. */
+/**
+ * Takes over an orphan page. Linearises at the compare-and-swap; false when somebody else was faster.
+ *
+ * Its last owner may have died between the two stores of the page's hint, so that one names a word and the other
+ * another word's blocks: the hint is made anew before anything is allocated from it.
+ */
 export function adopt(index: u32, page: usize, orphan: u64): bool {
   const sizeClass = classIn(orphan);
   if (!casPageState(page, orphan, slabState(PAGE_SLAB, sizeClass, me))) return false;
   storeRemoteFlag(page, 1);
+  pointHint(index, page, 0);
+  refreshHint(index);
   enterRing(index, page, sizeClass);
   return true;
 }

@@ -31,15 +31,13 @@ import {
 import { usableSize } from "./slab";
 import { corruptAt, fail, lastError, me, rootCount, rootsOffset, scratchOffset, setBlocker } from "./state";
 
-// @ts-ignore: the compiler's decorator
 @inline
-function rootAt(index: u32): usize {
+export function rootAt(index: u32): usize {
   return rootsOffset + index * ROOT_SIZE_BYTES;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
-function isSet(word: u64): bool {
+export function isSet(word: u64): bool {
   return ((<u32>(word >> ROOT_STATE_SHIFT)) & ROOT_STATE_MASK) == ROOT_SET;
 }
 
@@ -102,7 +100,6 @@ export function releaseRootsLockOf(index: u32): void {
 }
 
 /** Word number `generation + 1` for an entry. */
-// @ts-ignore: the compiler's decorator
 @inline
 function nextWord(word: u64, state: u64, handle: u32): u64 {
   return (

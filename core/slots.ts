@@ -3,7 +3,15 @@
  */
 
 import { SLOT_FREE, SLOT_STATE_MASK, S_OPENED, S_PID, S_START, S_THREAD } from "../src/layout/slot";
-import { casSlotsUsed, getSlotNumber, getSlotWord, loadGrowths, loadRecoveries, loadSlotState, loadSlotsUsed } from "./mem";
+import {
+  casSlotsUsed,
+  getSlotNumber,
+  getSlotWord,
+  loadGrowths,
+  loadRecoveries,
+  loadSlotState,
+  loadSlotsUsed,
+} from "./mem";
 import { slotAt, slotCount } from "./state";
 
 /** The state word: epoch << 2 | SLOT_…; 0 (free) for an index that is out of range. */

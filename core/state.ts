@@ -85,20 +85,17 @@ export function become(index: u32): void {
   scratchOffset = mySlot + S_SCRATCH;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function slotAt(index: u32): usize {
   return slotsOffset + index * SLOT_SIZE_BYTES;
 }
 
 /** Address of a page's descriptor. The table covers the whole span, so any page below it has one. */
-// @ts-ignore: the compiler's decorator
 @inline
 export function pageAt(index: u32): usize {
   return tableOffset + index * TABLE_BYTES_PER_PAGE;
 }
 
-// @ts-ignore: the compiler's decorator
 @inline
 export function firstDataPage(): u32 {
   return <u32>(dataOffset >> PAGE_SHIFT);

@@ -18,6 +18,7 @@ import {
   PAGE_SLAB,
 } from "../src/layout/page";
 import {
+  NEED_CATCH_UP,
   OK,
   PROBLEM_BOTH_BITMAPS,
   PROBLEM_DEAD_OWNER,
@@ -35,6 +36,7 @@ import {
   PROBLEM_STRAY_BODY,
   PROBLEM_UNKNOWN_KIND,
 } from "../src/layout/result";
+import { ROOT_NAME_LIMIT_BYTES } from "../src/layout/root";
 import { SLOT_FREE, SLOT_RECOVERING, SLOT_STATE_MASK } from "../src/layout/slot";
 import { classCount, classFirst, classSize } from "./classes";
 import {
@@ -48,21 +50,24 @@ import {
   getPageNext,
   getPagePrev,
   getPageReciprocal,
+  getRootNameLength,
   loadPageState,
   loadRemote,
+  loadRootWord,
   loadRootsLock,
+  loadSizePages,
   loadSlotState,
 } from "./mem";
 import { classIn, kindOf, lengthIn, ownerIn, pagesToPass, runState, slabState } from "./pages";
-import { rootList, rootListedHandle } from "./roots";
+import { isSet, rootAt } from "./roots";
 import { fullWord, pairAt, wordCount } from "./bitmap";
 import { usableSize } from "./slab";
 import {
-  fail,
   firstDataPage,
   lastError,
   pageAt,
   reachablePages,
+  rootCount,
   slotAt,
   slotCount,
   spanPages,
@@ -124,10 +129,25 @@ function isAttended(owner: u32): bool {
   return (loadSlotState(slotAt(owner - 1)) & SLOT_STATE_MASK) != SLOT_FREE;
 }
 
-/** OK, or the first PROBLEM_ found in the entry that starts at page `index`. */
+/** How often a page is looked at before what is wrong with it is believed. */
+const LOOKS: u32 = 4;
+
+/**
+ * OK, or the first PROBLEM_ found in the entry that starts at page `index`. The look takes longer than an allocation:
+ * a problem counts only when the page's word is the same after it, several times over.
+ */
 export function verifyPage(index: u32): i32 {
   const page = pageAt(index);
-  const state = loadPageState(page);
+  let problem: i32 = OK;
+  for (let look: u32 = 0; look < LOOKS; look++) {
+    const state = loadPageState(page);
+    problem = problemIn(index, page, state);
+    if (problem == OK || loadPageState(page) != state) return OK;
+  }
+  return problem;
+}
+
+function problemIn(index: u32, page: usize, state: u64): i32 {
   const kind = kindOf(state);
   if (kind == PAGE_FREE) return state == 0 ? OK : PROBLEM_FREE_PAGE_STATE;
   if (kind == PAGE_CLAIMED) return isAttended(ownerIn(state)) ? OK : PROBLEM_DEAD_OWNER;
@@ -148,11 +168,12 @@ function hasHead(index: u32, state: u64): bool {
 
 function verifyRun(index: u32, state: u64): i32 {
   const length = lengthIn(state);
-  if (length == 0 || index + length > reachablePages()) return PROBLEM_RUN_LENGTH;
+  // Of all pages that there are: this participant may not have caught up with those of the run.
+  if (length == 0 || index + length > loadSizePages() || index + length > spanPages)
+    return PROBLEM_RUN_LENGTH;
   for (let distance: u32 = 1; distance < length; distance++) {
-    if (loadPageState(pageAt(index + distance)) == runState(PAGE_BODY, 0, distance, 0)) continue;
-    // Freed or resized since `state` was read: nothing is wrong with it.
-    return loadPageState(pageAt(index)) == state ? PROBLEM_RUN_BODY : OK;
+    if (loadPageState(pageAt(index + distance)) != runState(PAGE_BODY, 0, distance, 0))
+      return PROBLEM_RUN_BODY;
   }
   return OK;
 }
@@ -180,14 +201,7 @@ function verifySlab(index: u32, page: usize, state: u64): i32 {
     const remote = loadRemote(pair);
     if (((local | remote) & ~full) != 0) return PROBLEM_STRAY_BITS;
     // Both at once only while an owner collects; an orphan has been collected.
-    if (
-      owner == 0 &&
-      (getLocal(pair) & remote) != 0 &&
-      (loadRemote(pair) & local) != 0 &&
-      loadPageState(page) == state
-    ) {
-      return PROBLEM_BOTH_BITMAPS;
-    }
+    if (owner == 0 && (local & remote) != 0) return PROBLEM_BOTH_BITMAPS;
   }
   return OK;
 }
@@ -231,14 +245,22 @@ function hintHolds(index: u32): bool {
 
 /** OK, or PROBLEM_ROOT when entry `index` is in use and does not lead to an allocated block. */
 export function verifyRoot(index: u32): i32 {
-  fail(OK);
-  if (rootList(index) == 0) return lastError() == OK ? OK : PROBLEM_ROOT;
-  return usableSize(rootListedHandle()) == 0 ? PROBLEM_ROOT : OK;
+  if (index >= rootCount) return OK;
+  const root = rootAt(index);
+  for (let look: u32 = 0; look < LOOKS; look++) {
+    const word = loadRootWord(root);
+    if (!isSet(word)) return OK;
+    const length = getRootNameLength(root);
+    const isNamed = length != 0 && length <= <u32>ROOT_NAME_LIMIT_BYTES;
+    const leads = usableSize(<u32>word) != 0 || lastError() == NEED_CATCH_UP;
+    if ((isNamed && leads) || loadRootWord(root) != word) return OK;
+  }
+  return PROBLEM_ROOT;
 }
 
 export function verifyRootsLock(): i32 {
   const holder = loadRootsLock();
-  return holder == 0 || isAttended(holder) ? OK : PROBLEM_ROOTS_LOCK;
+  return holder == 0 || isAttended(holder) || loadRootsLock() != holder ? OK : PROBLEM_ROOTS_LOCK;
 }
 
 export function verifySlot(index: u32): i32 {

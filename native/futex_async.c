@@ -7,8 +7,11 @@
  * A wait is shared by the thread and the environment, each of which holds one of its two references. Its state says
  * who may touch the thread-safe function, which dies with the environment:
  *
- *     WAITING --thread: cas--> CALLING --> CALLED      the thread delivers the result; the end hook waits out CALLING
- *     WAITING --end hook: cas--> ABANDONED             the environment is ending: the thread only frees
+ *     WAITING --thread: cas--> CALLING --> CALLED or REFUSED   the thread delivers the result; the others wait out CALLING
+ *     WAITING --end hook: cas--> ABANDONED                     the environment is ending: the thread only frees
+ *
+ * The environment's reference is dropped by the end hook, or by `deliver` once a result is on its way: engines differ in
+ * whether they still call it after the hooks (Bun does, with a live env; Node with none), but each calls it once.
  *
  * Hooks run in reverse order of registration, so this one runs before the thread-safe function's own. The end hook
  * wakes the word once, so that the thread notices; other waiters see a spurious wake, for which every futex user is
@@ -27,7 +30,7 @@
 
 OLD_GLIBC(pthread_create);
 
-enum { WAITING, CALLING, CALLED, ABANDONED };
+enum { WAITING, CALLING, CALLED, REFUSED, ABANDONED };
 
 struct wait {
   _Atomic uint32_t state;
@@ -36,6 +39,7 @@ struct wait {
   int32_t expected;
   int64_t timeout_ms;
   int result;
+  bool has_ended; /* the environment; its own thread's */
   napi_threadsafe_function deliver;
 };
 
@@ -59,36 +63,46 @@ static void *wait_in_thread(void *data) {
   } while (wait->result == -EINTR && atomic_load(&wait->state) == WAITING);
   uint32_t expected = WAITING;
   if (atomic_compare_exchange_strong(&wait->state, &expected, CALLING)) {
-    napi_call_threadsafe_function(wait->deliver, wait, napi_tsfn_nonblocking);
-    atomic_store(&wait->state, CALLED);
+    napi_status status = napi_call_threadsafe_function(wait->deliver, wait, napi_tsfn_nonblocking);
+    atomic_store(&wait->state, status == napi_ok ? CALLED : REFUSED);
   }
   drop(wait);
   return NULL;
 }
 
+static uint32_t state_after_calling(struct wait *wait) {
+  uint32_t state;
+  while ((state = atomic_load(&wait->state)) == CALLING) sched_yield();
+  return state;
+}
+
 static void on_environment_end(void *data) {
   struct wait *wait = data;
   uint32_t expected = WAITING;
+  wait->has_ended = true;
   if (atomic_compare_exchange_strong(&wait->state, &expected, ABANDONED)) {
     shoal_futex_wake(wait->word, INT_MAX);
     napi_release_threadsafe_function(wait->deliver, napi_tsfn_abort);
-  } else {
-    while (atomic_load(&wait->state) == CALLING) sched_yield();
+    drop(wait);
+  } else if (state_after_calling(wait) == REFUSED) {
+    drop(wait);
   }
-  drop(wait);
 }
 
-/* On the environment's thread; `env` is NULL when it is ending, and then the end hook has the wait. */
+/* On the environment's thread. `env` is NULL, or the end hook has run, when the environment is ending. */
 static void deliver(napi_env env, napi_value callback, void *context, void *data) {
   struct wait *wait = data;
   napi_value undefined, result;
-  (void)context;
-  if (env == NULL) return;
   int outcome = wait->result;
-  napi_remove_env_cleanup_hook(env, on_environment_end, wait);
-  napi_release_threadsafe_function(wait->deliver, napi_tsfn_release);
-  while (atomic_load(&wait->state) == CALLING) sched_yield();
+  bool is_alive = env != NULL && !wait->has_ended;
+  (void)context;
+  if (is_alive) {
+    (void)state_after_calling(wait); /* the thread is done with the function before it may go */
+    napi_remove_env_cleanup_hook(env, on_environment_end, wait);
+    napi_release_threadsafe_function(wait->deliver, napi_tsfn_release);
+  }
   drop(wait);
+  if (!is_alive) return;
   if (napi_get_undefined(env, &undefined) != napi_ok || napi_create_int32(env, outcome, &result) != napi_ok) return;
   napi_call_function(env, undefined, callback, 1, &result, NULL);
 }

@@ -7,7 +7,13 @@ import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isMain, listFiles, root } from "./lib/project.mjs";
 
-const entries = { index: "index", os: "os/index", region: "region/index", heap: "heap/index", inspect: "inspect/index" };
+const entries = {
+  index: "index",
+  os: "os/index",
+  region: "region/index",
+  heap: "heap/index",
+  inspect: "inspect/index",
+};
 
 const folder = join(root, "dist", "lib");
 

@@ -12,7 +12,11 @@ export function handleError(core: Core, code: number, call: string, handle: numb
   const shown = `${call}(${handle})`;
   switch (code) {
     case result.DOUBLE_FREE:
-      return shoalError("ERR_SHOAL_DOUBLE_FREE", `${shown}: that block is free already; nothing was changed`, { call, handle });
+      return shoalError(
+        "ERR_SHOAL_DOUBLE_FREE",
+        `${shown}: that block is free already; nothing was changed`,
+        { call, handle },
+      );
     case result.CORRUPT: {
       const offset = core.errorDetail() >>> 0;
       return shoalError(
@@ -28,7 +32,10 @@ export function handleError(core: Core, code: number, call: string, handle: numb
         { call, handle },
       );
     case result.TOO_LARGE:
-      return shoalError("ERR_SHOAL_SIZE", `${shown}: the size is larger than the heap's span`, { call, handle });
+      return shoalError("ERR_SHOAL_SIZE", `${shown}: the size is larger than the heap's span`, {
+        call,
+        handle,
+      });
     default:
       return shoalError(
         "ERR_SHOAL_BAD_HANDLE",

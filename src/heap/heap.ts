@@ -47,7 +47,9 @@ const LARGEST_REQUEST_BYTES = 2 ** 32 - 1;
 
 function contentsFor(allocator: string | undefined): Contents {
   if (allocator === undefined || allocator === "slab") return SLAB;
-  throw shoalError("ERR_SHOAL_ARGUMENT", `allocator must be "slab", not ${JSON.stringify(allocator)}`, { allocator });
+  throw shoalError("ERR_SHOAL_ARGUMENT", `allocator must be "slab", not ${JSON.stringify(allocator)}`, {
+    allocator,
+  });
 }
 
 /** A shared heap that this thread takes part in. Made by create, open or openOrCreate. */
@@ -329,8 +331,14 @@ export class Heap implements Disposable {
     const current = region.segmentSizeBytes / PAGE_SIZE_BYTES;
     if (current >= spanPages) throw this.#outOfMemory(call, sizeBytes);
     const least = Math.min(current + pages, spanPages);
-    const doubled = Math.min(Math.max(current - dataOffset / PAGE_SIZE_BYTES, LEAST_STEP_PAGES), MOST_STEP_PAGES);
-    const wished = Math.min(current + Math.max(growStepPages > 0 ? growStepPages : doubled, pages), spanPages);
+    const doubled = Math.min(
+      Math.max(current - dataOffset / PAGE_SIZE_BYTES, LEAST_STEP_PAGES),
+      MOST_STEP_PAGES,
+    );
+    const wished = Math.min(
+      current + Math.max(growStepPages > 0 ? growStepPages : doubled, pages),
+      spanPages,
+    );
     try {
       region.growToPages(wished);
     } catch (error) {
@@ -381,8 +389,12 @@ function sizeError(call: string, sizeBytes: number): Error {
 
 function checkHandle(call: string, handle: Handle): void {
   if (handle >>> 0 === handle) return;
-  throw shoalError("ERR_SHOAL_BAD_HANDLE", `${call}: ${String(handle)} is no handle; handles are 32-bit offsets`, {
-    call,
-    handle: String(handle),
-  });
+  throw shoalError(
+    "ERR_SHOAL_BAD_HANDLE",
+    `${call}: ${String(handle)} is no handle; handles are 32-bit offsets`,
+    {
+      call,
+      handle: String(handle),
+    },
+  );
 }

@@ -127,7 +127,9 @@ export function makeRoots(region: Region): Roots {
 function checkWritable(region: Region, call: string): void {
   region.check();
   if (!region.readOnly) return;
-  throw shoalError("ERR_SHOAL_READ_ONLY", `${call}: ${region.name} was opened read-only`, { name: region.name });
+  throw shoalError("ERR_SHOAL_READ_ONLY", `${call}: ${region.name} was opened read-only`, {
+    name: region.name,
+  });
 }
 
 /** Takes the roots lock, recovering its holder if that has died. */

@@ -57,20 +57,25 @@ export interface HeapStats {
 
 const RUN_KINDS: ReadonlySet<number> = new Set([PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING]);
 
+/** As many zeros. */
+export function zeros(count: number): number[] {
+  return Array.from({ length: count }, () => 0);
+}
+
 /** Counts a heap. */
 export function countHeap(region: Region): HeapStats {
   const { survey } = region;
   const end = survey.endPage() >>> 0;
   const first = survey.firstPage() >>> 0;
-  const used = new Array<number>(CLASS_LAST + 1).fill(0);
-  const free = new Array<number>(CLASS_LAST + 1).fill(0);
-  const classPages = new Array<number>(CLASS_LAST + 1).fill(0);
+  const used = zeros(CLASS_LAST + 1);
+  const free = zeros(CLASS_LAST + 1);
+  const classPages = zeros(CLASS_LAST + 1);
   const pages = { total: end, metadata: first, free: 0, slab: 0, run: 0, changing: 0 };
   let runs = 0;
   let orphanPages = 0;
   let largestFreePages = 0;
   let freeInRow = 0;
-  for (let index = first; index < end; ) {
+  for (let index = first; index < end;) {
     const kind = survey.pageKind(index) >>> 0;
     const passed = Math.min(Math.max(survey.pagesAt(index) >>> 0, 1), end - index);
     freeInRow = kind === PAGE_FREE ? freeInRow + 1 : 0;
@@ -94,9 +99,15 @@ export function countHeap(region: Region): HeapStats {
   for (let sizeClass = 1; sizeClass <= CLASS_LAST; sizeClass++) {
     if (classPages[sizeClass] === 0) continue;
     const sizeBytes = survey.blockSizeOf(sizeClass) >>> 0;
-    classes.push({ sizeBytes, pages: classPages[sizeClass]!, used: used[sizeClass]!, free: free[sizeClass]! });
+    classes.push({
+      sizeBytes,
+      pages: classPages[sizeClass]!,
+      used: used[sizeClass]!,
+      free: free[sizeClass]!,
+    });
   }
-  const sum = (pick: (row: ClassStats) => number): number => classes.reduce((total, row) => total + pick(row), 0);
+  const sum = (pick: (row: ClassStats) => number): number =>
+    classes.reduce((total, row) => total + pick(row), 0);
   return {
     sizeBytes: region.segmentSizeBytes,
     spanBytes: region.spanBytes,

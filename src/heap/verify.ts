@@ -8,6 +8,7 @@ import { ROOT_SIZE_BYTES } from "../layout/root.ts";
 import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import { H_ROOTS_LOCK } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
+import { zeros } from "./stats.ts";
 
 /** A violation. */
 export interface Problem {
@@ -31,9 +32,15 @@ export interface VerifyReport {
 const PROBLEMS: Readonly<Record<number, readonly [code: string, message: string]>> = {
   [result.PROBLEM_FREE_PAGE_STATE]: ["free-page-state", "a free page's state word has other bits set"],
   [result.PROBLEM_UNKNOWN_KIND]: ["unknown-kind", "a page is of a kind that there is not"],
-  [result.PROBLEM_DEAD_OWNER]: ["dead-owner", "a page belongs to, or is being changed by, a participant that is gone"],
+  [result.PROBLEM_DEAD_OWNER]: [
+    "dead-owner",
+    "a page belongs to, or is being changed by, a participant that is gone",
+  ],
   [result.PROBLEM_SIZE_CLASS]: ["size-class", "a slab page is of a size class that there is not"],
-  [result.PROBLEM_PAGE_GEOMETRY]: ["page-geometry", "a slab page's block size, count or offset is not its class's"],
+  [result.PROBLEM_PAGE_GEOMETRY]: [
+    "page-geometry",
+    "a slab page's block size, count or offset is not its class's",
+  ],
   [result.PROBLEM_STRAY_BITS]: ["stray-bits", "a bitmap has bits set beyond the page's blocks"],
   [result.PROBLEM_BOTH_BITMAPS]: ["both-bitmaps", "an orphan page's block is marked free twice"],
   [result.PROBLEM_HINT]: ["hint", "a page's hint does not lead to its free blocks"],
@@ -62,8 +69,8 @@ export function verifyHeap(region: Region): VerifyReport {
   const first = survey.firstPage() >>> 0;
   const end = survey.endPage() >>> 0;
   let blocks = 0;
-  const ownPages = new Array<number>(CLASS_LAST + 1).fill(0);
-  for (let index = first; index < end; ) {
+  const ownPages = zeros(CLASS_LAST + 1);
+  for (let index = first; index < end;) {
     note(survey.verifyPage(index), geometry.tableOffset + index * TABLE_BYTES_PER_PAGE);
     const kind = survey.pageKind(index) >>> 0;
     if (kind === PAGE_SLAB) {

@@ -22,5 +22,7 @@ export function backendOf(name: BackendName | undefined): Backend {
 export function backendNameOf(code: number): BackendName {
   const found = Object.values(backends).find((backend) => backend.code === code);
   if (found !== undefined) return found.name;
-  throw shoalError("ERR_SHOAL_CORRUPT", `the header names backend ${code}, which there is not`, { backend: code });
+  throw shoalError("ERR_SHOAL_CORRUPT", `the header names backend ${code}, which there is not`, {
+    backend: code,
+  });
 }

@@ -38,7 +38,6 @@ export interface Core {
   takeSlot(index: number, pid: number, startTicks: number, threadId: number, openedMs: number): void;
   recoverSlot(index: number, died: number): number;
   findSlot(from: number, free: number): number;
-
 }
 
 /** What core/heap.ts exports. */
@@ -100,7 +99,12 @@ function moduleOf(name: CoreModule | `${CoreModule}.checked`): WebAssembly.Modul
     compiled.set(name, module);
     return module;
   } catch (cause) {
-    throw shoalError("ERR_SHOAL_NATIVE", `no core at ${path}: build it with \`npm run build\``, { path }, cause);
+    throw shoalError(
+      "ERR_SHOAL_NATIVE",
+      `no core at ${path}: build it with \`npm run build\``,
+      { path },
+      cause,
+    );
   }
 }
 

@@ -58,14 +58,21 @@ function checkMode(mode: number): number {
 /** A fresh directory that only this user may enter, with the segment's path in it. */
 function makePrivatePath(template: string): string {
   if (!template.endsWith("XXXXXX")) {
-    throw shoalError("ERR_SHOAL_NAME", `template must end in XXXXXX, not ${JSON.stringify(template)}`, { template });
+    throw shoalError("ERR_SHOAL_NAME", `template must end in XXXXXX, not ${JSON.stringify(template)}`, {
+      template,
+    });
   }
   try {
     return join(mkdtempSync(template.slice(0, -6)), "segment");
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
     const known = code === "ENOENT" ? "ERR_SHOAL_NOT_FOUND" : "ERR_SHOAL_PERMISSION";
-    throw shoalError(known, `cannot make a directory from ${template}: ${code}`, { template, errno: code }, cause);
+    throw shoalError(
+      known,
+      `cannot make a directory from ${template}: ${code}`,
+      { template, errno: code },
+      cause,
+    );
   }
 }
 
@@ -83,7 +90,9 @@ export function removePrivateDirectory(path: string): void {
 export function createSession(name: string | undefined, options: CreateOptions, contents: Contents): Session {
   const isPrivate = name === undefined && (options.backend === undefined || options.backend === "file");
   if (options.template !== undefined && !isPrivate) {
-    throw shoalError("ERR_SHOAL_ARGUMENT", "template is for file segments without a name", { name: name ?? "" });
+    throw shoalError("ERR_SHOAL_ARGUMENT", "template is for file segments without a name", {
+      name: name ?? "",
+    });
   }
   const backend = backendOf(isPrivate ? "file" : options.backend);
   const mode = checkMode(options.mode ?? DEFAULT_MODE);
@@ -125,7 +134,12 @@ function initialise(
   // The name is ours alone since `create`, so nobody can be in the way; an opener that looks now waits.
   tryLock(backing.lockFd, CREATOR_BYTE);
   backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
-  const overlay = layOver(backing, geometry, geometry.allocator === ALLOCATOR_NONE ? "segment" : "heap", false);
+  const overlay = layOver(
+    backing,
+    geometry,
+    geometry.allocator === ALLOCATOR_NONE ? "segment" : "heap",
+    false,
+  );
   let pinnedAddress = 0;
   try {
     overlay.core.beginSegment(FORMAT_STAMP, process.pid, processStartTicks());
@@ -193,6 +207,7 @@ function describe(
   view.setFloat64(H_FIXED_ADDRESS, fixedAddress, true);
   if (backend.name === "sysv") view.setFloat64(H_LOCK_INODE, fstat(backing.lockFd).inode, true);
   core.publishSize(geometry.sizePages);
-  if (core.attach() !== 0) throw shoalError("ERR_SHOAL_CORRUPT", "the new segment's header contradicts itself");
+  if (core.attach() !== 0)
+    throw shoalError("ERR_SHOAL_CORRUPT", "the new segment's header contradicts itself");
   return random;
 }

@@ -148,7 +148,12 @@ function fileBacking(path: string, fd: number): Backing {
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code;
         const known = code === "ENOENT" ? "ERR_SHOAL_NOT_FOUND" : "ERR_SHOAL_PERMISSION";
-        throw shoalError(known, `cannot remove ${path}: ${code ?? "unknown reason"}`, { path, errno: code ?? "" }, cause);
+        throw shoalError(
+          known,
+          `cannot remove ${path}: ${code ?? "unknown reason"}`,
+          { path, errno: code ?? "" },
+          cause,
+        );
       }
     },
   });

@@ -29,8 +29,10 @@ export function candidates(search: AddressSearch): number[] {
   } = search;
   checkMultiple("startAddress", startAddress);
   checkMultiple("hopBytes", hopBytes);
-  if (!Number.isInteger(tries) || tries < 1 || tries > 10_000) throw argument("tries", tries, "an integer from 1 to 10000");
-  if (!Number.isInteger(factor) || factor < 1 || factor > 1024) throw argument("factor", factor, "an integer from 1 to 1024");
+  if (!Number.isInteger(tries) || tries < 1 || tries > 10_000)
+    throw argument("tries", tries, "an integer from 1 to 10000");
+  if (!Number.isInteger(factor) || factor < 1 || factor > 1024)
+    throw argument("factor", factor, "an integer from 1 to 1024");
   const found = [startAddress];
   for (let distance = hopBytes, hop = hopBytes; found.length < tries; hop *= factor, distance += hop) {
     found.push(startAddress - distance, startAddress + distance);
@@ -40,7 +42,13 @@ export function candidates(search: AddressSearch): number[] {
 }
 
 function checkMultiple(what: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= PAGE_SIZE_BYTES && value < 2 ** 48 && value % PAGE_SIZE_BYTES === 0) return;
+  if (
+    Number.isSafeInteger(value) &&
+    value >= PAGE_SIZE_BYTES &&
+    value < 2 ** 48 &&
+    value % PAGE_SIZE_BYTES === 0
+  )
+    return;
   throw argument(what, value, `a multiple of ${PAGE_SIZE_BYTES} below 2^48`);
 }
 
@@ -83,7 +91,10 @@ function isTaken(result: number): boolean {
 /** Opens the first `sizeBytes` of a pinned span for reading and writing. Repeating it is harmless. */
 export function openPinned(address: number, sizeBytes: number): void {
   const { PROT_READ, PROT_WRITE } = native.constants;
-  checkResult(native.mprotect(address, sizeBytes, PROT_READ | PROT_WRITE), "mprotect", { address: hex(address), sizeBytes });
+  checkResult(native.mprotect(address, sizeBytes, PROT_READ | PROT_WRITE), "mprotect", {
+    address: hex(address),
+    sizeBytes,
+  });
 }
 
 export function hex(address: number): string {

@@ -96,7 +96,12 @@ function summarise(backing: Backing): RegionSummary | undefined {
   // Still zeros, perhaps a stranger's: nothing says that it is Shoal's.
   if (progress === "initialising" && bytes.every((byte) => byte === 0)) return undefined;
   const status = backing.status();
-  const common = { name: backing.name, backend: backing.backend, ownerUid: status.ownerUid, mode: status.mode };
+  const common = {
+    name: backing.name,
+    backend: backing.backend,
+    ownerUid: status.ownerUid,
+    mode: status.mode,
+  };
   if (progress === "initialising") {
     const creatorPid = new DataView(bytes.buffer).getUint32(36, true);
     const unknown = { spanBytes: 0, allocator: 0, uuid: "", participants: 0 };

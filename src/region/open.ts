@@ -52,7 +52,13 @@ export function openSession(name: string, options: OpenOptions, contents: Conten
     checkOwner(backing, options);
     const header = awaitReady(backing, checkTimeout(options.timeoutMs));
     checkContents(header, contents, backing.name);
-    return attach(backend, backing, header, contents === undefined ? "segment" : "heap", options.readOnly ?? false);
+    return attach(
+      backend,
+      backing,
+      header,
+      contents === undefined ? "segment" : "heap",
+      options.readOnly ?? false,
+    );
   } catch (error) {
     backing.close();
     throw error;
@@ -62,7 +68,9 @@ export function openSession(name: string, options: OpenOptions, contents: Conten
 function checkTimeout(timeoutMs: number | undefined): number {
   const value = timeoutMs ?? DEFAULT_TIMEOUT_MS;
   if (typeof value === "number" && value >= 0) return value;
-  throw shoalError("ERR_SHOAL_ARGUMENT", `timeoutMs must be 0 or more, not ${String(value)}`, { what: "timeoutMs" });
+  throw shoalError("ERR_SHOAL_ARGUMENT", `timeoutMs must be 0 or more, not ${String(value)}`, {
+    what: "timeoutMs",
+  });
 }
 
 function checkOwner(backing: Backing, options: OpenOptions): void {
@@ -81,7 +89,8 @@ function checkOwner(backing: Backing, options: OpenOptions): void {
 /** A region's opener takes any segment; a heap's wants a heap of an allocator that this build knows. */
 function checkContents(header: Header, contents: Contents | undefined, name: string): void {
   if (contents === undefined || header.allocator === contents.allocator) return;
-  const what = header.allocator === 0 ? "a plain region, without a heap" : `a heap with allocator ${header.allocator}`;
+  const what =
+    header.allocator === 0 ? "a plain region, without a heap" : `a heap with allocator ${header.allocator}`;
   throw shoalError("ERR_SHOAL_FORMAT", `${name} is ${what}; open it as what it is`, {
     name,
     allocator: header.allocator,
@@ -123,14 +132,23 @@ function notReady(
   waitedMs: number,
 ): Error {
   if (progress === "foreign") {
-    const what = lengthBytes < HEADER_SIZE_BYTES ? `it has only ${lengthBytes} bytes` : "its first bytes are others";
-    return shoalError("ERR_SHOAL_NOT_SHOAL", `${name} is no Shoal segment: ${what}; open it raw, or check the name`, {
-      name,
-      lengthBytes,
-    });
+    const what =
+      lengthBytes < HEADER_SIZE_BYTES ? `it has only ${lengthBytes} bytes` : "its first bytes are others";
+    return shoalError(
+      "ERR_SHOAL_NOT_SHOAL",
+      `${name} is no Shoal segment: ${what}; open it raw, or check the name`,
+      {
+        name,
+        lengthBytes,
+      },
+    );
   }
   if (progress === "retired") {
-    return shoalError("ERR_SHOAL_RETIRED", `${name} was removed by a participant and only its name is left; create it anew`, { name });
+    return shoalError(
+      "ERR_SHOAL_RETIRED",
+      `${name} was removed by a participant and only its name is left; create it anew`,
+      { name },
+    );
   }
   if (progress === "empty" && !isAttended) {
     return shoalError(
@@ -141,7 +159,9 @@ function notReady(
   }
   const pid = lengthBytes === 0 ? 0 : new DataView(bytes.buffer).getUint32(36, true);
   const who = pid === 0 ? "a process that has not yet said who it is" : `process ${pid}`;
-  const state = isAttended ? "which is alive: wait longer (timeoutMs)" : "which has died: remove it, or use openOrCreate";
+  const state = isAttended
+    ? "which is alive: wait longer (timeoutMs)"
+    : "which has died: remove it, or use openOrCreate";
   return shoalError(
     "ERR_SHOAL_NOT_READY",
     `${name} is still being initialised after ${Math.round(waitedMs)} ms by ${who}, ${state}`,
@@ -164,7 +184,11 @@ function attach(
     const code = overlay.core.attach();
     if (code !== 0) {
       const offset = overlay.core.errorDetail() >>> 0;
-      throw shoalError("ERR_SHOAL_CORRUPT", `the header of ${backing.name} contradicts itself at offset ${offset}`, { offset });
+      throw shoalError(
+        "ERR_SHOAL_CORRUPT",
+        `the header of ${backing.name} contradicts itself at offset ${offset}`,
+        { offset },
+      );
     }
     if (isPinned) {
       pinAt(backing, header.fixedAddress, overlay.spanBytes);
@@ -213,7 +237,9 @@ export function openOrCreateSession(
       return openSession(name, options, contents);
     } catch (error) {
       const isAbsent = isCode(error, "ERR_SHOAL_NOT_FOUND");
-      const isLeftover = ["ERR_SHOAL_NOT_READY", "ERR_SHOAL_EMPTY", "ERR_SHOAL_RETIRED"].some((code) => isCode(error, code));
+      const isLeftover = ["ERR_SHOAL_NOT_READY", "ERR_SHOAL_EMPTY", "ERR_SHOAL_RETIRED"].some((code) =>
+        isCode(error, code),
+      );
       if (round === MAX_ROUNDS || (!isAbsent && !isLeftover)) throw error;
       // A creator that is alive and slow is the caller's business; one that died is cleaned up after.
       if (isLeftover && !removeLeftover(name, options)) throw error;
@@ -246,4 +272,3 @@ function removeLeftover(name: string, options: OpenOptions): boolean {
     backing.close();
   }
 }
-

@@ -70,5 +70,8 @@ export const DEFAULT_PARTICIPANT_COUNT = DEFAULT_SLOT_COUNT;
 /** The backend's name, checked. */
 export function checkBackend(name: BackendName): BackendName {
   if (BACKEND_NAMES.includes(name)) return name;
-  throw shoalError("ERR_SHOAL_ARGUMENT", `backend must be one of ${BACKEND_NAMES.join(", ")}, not ${String(name)}`);
+  throw shoalError(
+    "ERR_SHOAL_ARGUMENT",
+    `backend must be one of ${BACKEND_NAMES.join(", ")}, not ${String(name)}`,
+  );
 }

@@ -78,7 +78,8 @@ export function layOver(
 export function peel(overlay: Omit<Overlay, "core">): void {
   const { memory, address, spanBytes, flags, guardId } = overlay;
   Atomics.or(flags, 0, FLAG_CLOSED);
-  const share = constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED | constants.MAP_NORESERVE;
+  const share =
+    constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED | constants.MAP_NORESERVE;
   const sizeBytes = memory.buffer.byteLength;
   checkResult(native.mmap(address, spanBytes, constants.PROT_NONE, share, -1, 0), "mmap", { spanBytes });
   const access = constants.PROT_READ | constants.PROT_WRITE;

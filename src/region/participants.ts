@@ -9,7 +9,13 @@
 import { readFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import { shoalError } from "../errors.ts";
-import { SLOT_EPOCH_SHIFT, SLOT_FREE, SLOT_RECOVERING, SLOT_SIZE_BYTES, SLOT_STATE_MASK } from "../layout/slot.ts";
+import {
+  SLOT_EPOCH_SHIFT,
+  SLOT_FREE,
+  SLOT_RECOVERING,
+  SLOT_SIZE_BYTES,
+  SLOT_STATE_MASK,
+} from "../layout/slot.ts";
 import { probeLock, tryLock, unlock } from "../os/index.ts";
 import type { Core, Survey } from "./core.ts";
 

@@ -46,7 +46,10 @@ export function openRaw(name: string, options: RawOptions = {}): RawRegion {
   if (options.createSizeBytes !== undefined) checkSizeBytes("createSizeBytes", options.createSizeBytes);
   if (backend === "sysv") return guardedRegion(name, attachRaw(name, options));
   if (backend === "anonymous") {
-    throw shoalError("ERR_SHOAL_ARGUMENT", 'an anonymous object has no name to open raw; map its descriptor with mmap from "shoal/os"');
+    throw shoalError(
+      "ERR_SHOAL_ARGUMENT",
+      'an anonymous object has no name to open raw; map its descriptor with mmap from "shoal/os"',
+    );
   }
   return guardedRegion(name, mapRaw(name, backend, options));
 }
@@ -67,7 +70,8 @@ function mapRaw(name: string, backend: "posix" | "file", options: RawOptions): M
 
 function attachRaw(name: string, options: RawOptions): Attachment {
   const key = Number(name);
-  if (!Number.isInteger(key)) throw shoalError("ERR_SHOAL_NAME", `a System V key is a number, not ${JSON.stringify(name)}`, { name });
+  if (!Number.isInteger(key))
+    throw shoalError("ERR_SHOAL_NAME", `a System V key is a number, not ${JSON.stringify(name)}`, { name });
   const { readOnly = false, createSizeBytes, mode = DEFAULT_MODE } = options;
   const create = createSizeBytes !== undefined;
   const id = shmget(key, create ? { sizeBytes: createSizeBytes, create, exclusive: true, mode } : {});
@@ -78,7 +82,7 @@ function guardedRegion(name: string, mapping: Mapping | Attachment): RawRegion {
   const flags = new Int32Array(new SharedArrayBuffer(64));
   const guardId = native.guardAdd(mapping.address, mapping.lengthBytes, flags);
   const { buffer, lengthBytes } = mapping;
-  const close = (): void => {
+  const leave = (): void => {
     if ((flags[0]! & FLAG_CLOSED) !== 0) return;
     Atomics.or(flags, 0, FLAG_CLOSED);
     mapping[Symbol.dispose]();
@@ -89,11 +93,16 @@ function guardedRegion(name: string, mapping: Mapping | Attachment): RawRegion {
     sizeBytes: lengthBytes,
     buffer,
     get bytes() {
-      if ((flags[0]! & FLAG_CLOSED) !== 0) throw shoalError("ERR_SHOAL_CLOSED", `${name} was closed`, { name });
+      if ((flags[0]! & FLAG_CLOSED) !== 0)
+        throw shoalError("ERR_SHOAL_CLOSED", `${name} was closed`, { name });
       if ((flags[0]! & FLAG_DAMAGED) === 0) return new Uint8Array(buffer);
-      throw shoalError("ERR_SHOAL_DAMAGED", `${name} was truncated underneath; its lost pages read as zeros`, { name });
+      throw shoalError(
+        "ERR_SHOAL_DAMAGED",
+        `${name} was truncated underneath; its lost pages read as zeros`,
+        { name },
+      );
     },
-    close,
-    [Symbol.dispose]: close,
+    close: leave,
+    [Symbol.dispose]: leave,
   };
 }

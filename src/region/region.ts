@@ -282,9 +282,13 @@ export class Region implements Disposable {
   #pagesFor(sizeBytes: number): number {
     const { spanPages, dataOffset } = this.#session.geometry;
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 1) {
-      throw shoalError("ERR_SHOAL_SIZE", `a size is a whole number of bytes, 1 or more, not ${String(sizeBytes)}`, {
-        value: String(sizeBytes),
-      });
+      throw shoalError(
+        "ERR_SHOAL_SIZE",
+        `a size is a whole number of bytes, 1 or more, not ${String(sizeBytes)}`,
+        {
+          value: String(sizeBytes),
+        },
+      );
     }
     const pages = Math.ceil((dataOffset + sizeBytes) / PAGE_SIZE_BYTES);
     if (pages > spanPages) throw this.#beyondSpan(sizeBytes);
@@ -354,7 +358,9 @@ export class Region implements Disposable {
 
   #checkWritable(call: string): void {
     if (this.#session.slotIndex >= 0) return;
-    throw shoalError("ERR_SHOAL_READ_ONLY", `${call}: ${this.name} was opened read-only`, { name: this.name });
+    throw shoalError("ERR_SHOAL_READ_ONLY", `${call}: ${this.name} was opened read-only`, {
+      name: this.name,
+    });
   }
 
   /** What a heap needs of its region. @internal */
@@ -384,7 +390,9 @@ export class Region implements Disposable {
     const { overlay, backing } = this.#session;
     // Somebody may have removed the name and made another segment under it: that one is not ours to remove.
     if (!backing.isNamed()) {
-      throw shoalError("ERR_SHOAL_NOT_FOUND", `${this.name} does not lead to this segment any more`, { name: this.name });
+      throw shoalError("ERR_SHOAL_NOT_FOUND", `${this.name} does not lead to this segment any more`, {
+        name: this.name,
+      });
     }
     // In this order: a name that leads to a retired segment would be somebody else's to clear away, and to give anew.
     backing.unlink();

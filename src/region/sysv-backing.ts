@@ -71,10 +71,14 @@ function makeSysvBacking(name: SysvName, id: number, lockFd: number): Backing {
       const { sizeBytes } = shmStat(id);
       const needed = Math.max(...ranges.map(({ offset, lengthBytes }) => offset + lengthBytes));
       if (needed <= sizeBytes) return;
-      throw shoalError("ERR_SHOAL_SPAN", `a System V segment of ${sizeBytes} bytes cannot grow to ${needed}`, {
-        sizeBytes,
-        neededBytes: needed,
-      });
+      throw shoalError(
+        "ERR_SHOAL_SPAN",
+        `a System V segment of ${sizeBytes} bytes cannot grow to ${needed}`,
+        {
+          sizeBytes,
+          neededBytes: needed,
+        },
+      );
     },
     isNamed: () => isNamed(name, id),
     unlink() {
@@ -91,11 +95,13 @@ function makeSysvBacking(name: SysvName, id: number, lockFd: number): Backing {
 
 /** The kernel cannot map a System V segment copy-on-write: a read-only opener gets a copy of it as it is now. */
 function mapCopy(id: number, address: number, spanBytes: number): void {
-  const flags = constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED | constants.MAP_NORESERVE;
+  const flags =
+    constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED | constants.MAP_NORESERVE;
   const access = constants.PROT_READ | constants.PROT_WRITE;
   checkResult(native.mmap(address, spanBytes, access, flags, -1, 0), "mmap", { id, spanBytes });
   const target = native.externalBuffer(address, spanBytes);
-  if (typeof target === "number") throw shoalError("ERR_SHOAL_UNSUPPORTED", "this runtime has no external buffers");
+  if (typeof target === "number")
+    throw shoalError("ERR_SHOAL_UNSUPPORTED", "this runtime has no external buffers");
   copyOut(id, new Uint8Array(target));
   native.detach(target);
 }
@@ -125,11 +131,18 @@ export const sysvBackend: Backend = {
     if (name === undefined) return createPrivate(rounded, mode);
     const parsed = parseName(name);
     if (!("key" in parsed)) {
-      throw shoalError("ERR_SHOAL_NAME", `a new System V segment is named by a key, not by an id (${name})`, { name });
+      throw shoalError("ERR_SHOAL_NAME", `a new System V segment is named by a key, not by an id (${name})`, {
+        name,
+      });
     }
     const lockFd = open(lockPath(parsed), { create: true, mode: mode & 0o666 });
     try {
-      const id = shmget(parsed.key, { sizeBytes: rounded, create: true, exclusive: true, mode: mode & 0o777 });
+      const id = shmget(parsed.key, {
+        sizeBytes: rounded,
+        create: true,
+        exclusive: true,
+        mode: mode & 0o777,
+      });
       return makeSysvBacking(parsed, id, lockFd);
     } catch (error) {
       close(lockFd);
@@ -160,7 +173,11 @@ function createPrivate(sizeBytes: number, mode: number): Backing {
   try {
     // Ids are used again after a removal: a lock file of that name is a dead segment's.
     removeLockFile(lockPath(name));
-    return makeSysvBacking(name, id, open(lockPath(name), { create: true, exclusive: true, mode: mode & 0o666 }));
+    return makeSysvBacking(
+      name,
+      id,
+      open(lockPath(name), { create: true, exclusive: true, mode: mode & 0o666 }),
+    );
   } catch (error) {
     shmRemove(id);
     throw error;

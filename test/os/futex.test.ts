@@ -90,6 +90,19 @@ test("a worker can be terminated in an awaited wait, and the word still works", 
   assert.equal(await wait, "ok");
 });
 
+test("a worker can be terminated at the very moment when its awaited waits end", async (t) => {
+  const { name } = freshWords(t);
+  const code = `import(${JSON.stringify(osUrl)}).then((os) => { ${openWords(name)}
+    for (let i = 0; i < 50; i++) void os.futexWaitAsync(words, 2, i % 2, { timeoutMs: i % 5 });
+    require("node:worker_threads").parentPort.postMessage("waiting"); });`;
+  for (let i = 0; i < 10; i++) {
+    const worker = new Worker(code, { eval: true });
+    await new Promise((resolve) => worker.once("message", resolve));
+    await new Promise((resolve) => setTimeout(resolve, i % 4));
+    await worker.terminate();
+  }
+});
+
 test("the process ends by itself once its awaited wait is over", async (t) => {
   const { name } = freshWords(t);
   const code = `${openWords(name)} process.stdout.write(await os.futexWaitAsync(words, 0, 0, { timeoutMs: 30 }));`;

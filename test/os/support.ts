@@ -21,12 +21,12 @@ export const osUrl = new URL("../../src/os/index.js", import.meta.url).href;
 /** The compiled loader, for tests below the typed calls. */
 export const nativeUrl = new URL("../../src/os/native.js", import.meta.url).href;
 
-/** The project's folder: the tests are compiled to dist/test/os, or to a folder like it elsewhere. */
+/** The project's folder, found from that of the compiled tests. */
 export function projectFolder(): string {
   let folder = here;
   while (!existsSync(join(folder, "native", "guard.c")) && folder !== dirname(folder))
     folder = dirname(folder);
-  return process.env["SHOAL_TEST_PROJECT"] ?? folder;
+  return folder;
 }
 
 let count = 0;
