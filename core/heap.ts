@@ -4,18 +4,17 @@
 
 export {
   attach,
-  become,
   beginSegment,
   describeSegment,
   errorDetail,
   findSlot,
-  lastError,
   publishSize,
   recoverSlot,
   setSegmentState,
   sizePages,
   takeSlot,
 } from "./segment";
+export { become, lastError } from "./state";
 export { alloc, free, usableSize } from "./slab";
 export { calloc, realloc } from "./realloc";
 export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";

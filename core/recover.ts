@@ -82,7 +82,7 @@ import {
 import { releaseRootsLockOf } from "./roots";
 import { noteSlotUsed } from "./slots";
 import { blockIndex, collect, isEmpty, pairAt, wordCount } from "./bitmap";
-import { firstDataPage, pageAt, reachablePages, slotAt, tableOffset } from "./state";
+import { become, firstDataPage, pageAt, reachablePages, slotAt, tableOffset } from "./state";
 
 /**
  * Takes slot `index` for this participant, which holds the slot's file lock and has recovered it if need be.
@@ -96,6 +96,7 @@ export function takeSlot(index: u32, pid: u32, startTicks: f64, thread: u32, ope
   setSlotWord(slot, S_THREAD, thread);
   setSlotNumber(slot, S_OPENED, openedMs);
   storeSlotState(slot, (loadSlotState(slot) & ~SLOT_STATE_MASK) | SLOT_LIVE);
+  become(index);
 }
 
 /**

@@ -29,7 +29,7 @@ import {
   storeRootWord,
 } from "./mem";
 import { usableSize } from "./slab";
-import { corruptAt, fail, lastError, me, rootCount, rootsOffset, scratchOffset, setBlocker } from "./state";
+import { fail, lastError, me, rootCount, rootsOffset, scratchOffset, setBlocker } from "./state";
 
 @inline
 export function rootAt(index: u32): usize {
@@ -143,35 +143,4 @@ function remove(length: u32): i32 {
   const root = rootAt(<u32>found);
   storeRootWord(root, nextWord(loadRootWord(root), ROOT_FREE, 0));
   return OK;
-}
-
-/**
- * Copies the name of entry `index` to scratch. Returns its length, 0 for an entry that is not in use; the handle
- * is in rootListedHandle(). Entries that change meanwhile are read again.
- */
-export function rootList(index: u32): u32 {
-  if (index >= rootCount) return 0;
-  const root = rootAt(index);
-  for (let tries = 0; tries < 1000; tries++) {
-    const word = loadRootWord(root);
-    if (!isSet(word)) return 0;
-    const length = getRootNameLength(root);
-    for (let at: usize = 0; at < <usize>ROOT_NAME_LIMIT_BYTES; at += 8) {
-      setBytes8(scratchOffset + at, getBytes8(root + R_NAME + at));
-    }
-    if (loadRootWord(root) != word) continue;
-    if (length == 0 || length > <u32>ROOT_NAME_LIMIT_BYTES) {
-      corruptAt(root);
-      return 0;
-    }
-    listedHandle = <u32>word;
-    return length;
-  }
-  return 0;
-}
-
-let listedHandle: u32 = 0;
-
-export function rootListedHandle(): u32 {
-  return listedHandle;
 }

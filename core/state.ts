@@ -10,7 +10,6 @@ import {
   H_DATA_OFFSET,
   H_ROOTS_OFFSET,
   H_ROOT_COUNT,
-  H_SCRATCH,
   H_SLOTS_OFFSET,
   H_SLOT_COUNT,
   H_SPAN_PAGES,
@@ -38,7 +37,7 @@ export let tableOffset: usize = 0;
 export let dataOffset: usize = 0;
 export let spanPages: u32 = 0;
 
-/** Where the caller leaves arguments that do not fit in registers. */
+/** Where the caller leaves arguments that do not fit in registers: in its slot, so only participants have it. */
 export let scratchOffset: usize = 0;
 
 let error: i32 = 0;
@@ -56,7 +55,6 @@ export function attach(): i32 {
   tableOffset = getHeader(H_TABLE_OFFSET);
   dataOffset = getHeader(H_DATA_OFFSET);
   spanPages = getHeader(H_SPAN_PAGES);
-  scratchOffset = H_SCRATCH;
   me = 0;
   mySlot = 0;
   if (spanPages == 0 || spanPages > <u32>MAX_PAGE_COUNT) return corruptAt(H_SPAN_PAGES);

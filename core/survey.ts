@@ -2,13 +2,13 @@
  * The survey module: everything that only looks at a segment.
  *
  * Counting, listing and verifying are rare and need many functions; openers that never ask do not pay for them.
- * An instance attaches like the core's own, and becomes the same participant, whose scratch area it uses.
+ * An instance attaches like the core's own. It is no participant, and writes nothing: what it is asked on a read-only
+ * opener's private mapping leaves that a mirror of the segment.
  */
 
-export { attach, become } from "./state";
+export { attach } from "./state";
 export { segmentState } from "./region";
 export { growths, recoveries, slotOpened, slotPid, slotStart, slotState, slotThread } from "./slots";
-export { rootList, rootListedHandle } from "./roots";
 export {
   blockSizeOf,
   endPage,

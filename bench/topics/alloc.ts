@@ -38,25 +38,29 @@ function targetOf({ pattern, sizeBytes }: Pattern): number | null {
   return Number(major) < 22 ? 35 : 25;
 }
 
-function runLifo(heap: Heap, sizeBytes: number, count: number): number {
+const pairsPerLoop = 1000;
+
+/** Short and called often, not one long loop: engines compile a loop that is entered once less well (OSR). */
+function runPairs(heap: Heap, sizeBytes: number): number {
   let sum = 0;
-  const startedMs = performance.now();
-  for (let index = 0; index < count; index += 1) {
+  for (let index = 0; index < pairsPerLoop; index += 1) {
     const handle = heap.alloc(sizeBytes);
     sum = (sum + handle) | 0;
     heap.free(handle);
   }
-  const elapsedMs = performance.now() - startedMs;
-  consume(sum);
-  return (elapsedMs * 1e6) / count;
+  return sum;
 }
 
-/** The blocks come and go within the sample, so that the other samples see a heap as it was. */
-function runChurn(heap: Heap, sizeBytes: number, count: number): number {
-  const live: Handle[] = Array.from({ length: liveCount }, () => heap.alloc(sizeBytes));
-  let random = 0x2545f491;
+function runLifo(heap: Heap, sizeBytes: number, loops: number): number {
   const startedMs = performance.now();
-  for (let step = 0; step < count; step += 1) {
+  for (let index = 0; index < loops; index += 1) consume(runPairs(heap, sizeBytes));
+  return ((performance.now() - startedMs) * 1e6) / (loops * pairsPerLoop);
+}
+
+/** Replaces blocks at random places; returns the state of the generator (xorshift32) to go on with. */
+function replaceBlocks(heap: Heap, sizeBytes: number, live: Handle[], seed: number): number {
+  let random = seed;
+  for (let step = 0; step < pairsPerLoop; step += 1) {
     random ^= random << 13;
     random ^= random >>> 17;
     random ^= random << 5;
@@ -64,17 +68,26 @@ function runChurn(heap: Heap, sizeBytes: number, count: number): number {
     heap.free(live[index] as Handle);
     live[index] = heap.alloc(sizeBytes);
   }
+  return random;
+}
+
+/** The blocks come and go within the sample, so that the other samples see a heap as it was. */
+function runChurn(heap: Heap, sizeBytes: number, loops: number): number {
+  const live: Handle[] = Array.from({ length: liveCount }, () => heap.alloc(sizeBytes));
+  let random = 0x2545f491;
+  const startedMs = performance.now();
+  for (let index = 0; index < loops; index += 1) random = replaceBlocks(heap, sizeBytes, live, random);
   const elapsedMs = performance.now() - startedMs;
   for (const handle of live) {
     consume(handle);
     heap.free(handle);
   }
-  return (elapsedMs * 1e6) / count;
+  return (elapsedMs * 1e6) / (loops * pairsPerLoop);
 }
 
-function probePattern(heap: Heap, pattern: Pattern, count: number): Probe {
+function probePattern(heap: Heap, pattern: Pattern, loops: number): Probe {
   const run = pattern.pattern === "lifo" ? runLifo : runChurn;
-  return () => ({ [rowName(pattern)]: run(heap, pattern.sizeBytes, count) });
+  return () => ({ [rowName(pattern)]: run(heap, pattern.sizeBytes, loops) });
 }
 
 function probeMalloc(peer: MallocPeer, count: number): Probe {
@@ -91,17 +104,17 @@ function planRow(pattern: Pattern, hasPeer: boolean): RowPlan {
 }
 
 function planAlloc({ isQuick }: TopicOptions): TopicPlan {
-  const count = isQuick ? 2000 : 200_000;
+  const loops = isQuick ? 2 : 200;
   const peer = compileMallocPeer();
   const heap = Heap.create(`/shoal-bench-${process.pid}-alloc`, { sizeBytes: 4 * 1024 * 1024 });
   for (const { pattern, sizeBytes } of patterns) {
     const run = pattern === "lifo" ? runLifo : runChurn;
-    warmUp(() => run(heap, sizeBytes, count), isQuick);
+    warmUp(() => run(heap, sizeBytes, loops), isQuick);
   }
-  const probes = patterns.map((pattern) => probePattern(heap, pattern, count));
+  const probes = patterns.map((pattern) => probePattern(heap, pattern, loops));
   return {
     rounds: isQuick ? 1 : 41,
-    probes: peer === undefined ? probes : [...probes, probeMalloc(peer, count)],
+    probes: peer === undefined ? probes : [...probes, probeMalloc(peer, loops * pairsPerLoop)],
     rows: patterns.map((pattern) => planRow(pattern, peer !== undefined)),
     dispose: () => {
       peer?.dispose();

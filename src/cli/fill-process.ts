@@ -46,7 +46,9 @@ function removeIfOrphaned({ name, leaderPid }: FillOrder): void {
 
 function runProcess(order: FillOrder): void {
   const workers = Array.from({ length: order.threads }, (_, index) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { order, number: order.first + 1 + index } });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { order, number: order.first + 1 + index },
+    });
     worker.on("error", complain);
     return worker;
   });

@@ -31,11 +31,6 @@ export function handleError(core: Core, code: number, call: string, handle: numb
         `${shown}: another participant is resizing or freeing that block; two owners use one block`,
         { call, handle },
       );
-    case result.TOO_LARGE:
-      return shoalError("ERR_SHOAL_SIZE", `${shown}: the size is larger than the heap's span`, {
-        call,
-        handle,
-      });
     default:
       return shoalError(
         "ERR_SHOAL_BAD_HANDLE",

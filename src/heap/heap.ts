@@ -11,7 +11,8 @@
 
 import { shoalError } from "../errors.ts";
 import { ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
-import { NEED_CATCH_UP, NEED_PAGES, OK } from "../layout/result.ts";
+import { PAGE_FREE } from "../layout/page.ts";
+import { BUSY, NEED_CATCH_UP, NEED_PAGES, OK, TOO_LARGE } from "../layout/result.ts";
 import { createSession } from "../region/create.ts";
 import { Region } from "../region/index.ts";
 import type { Contents, CreateOptions, HeapCore, OpenOptions } from "../region/index.ts";
@@ -174,11 +175,15 @@ export class Heap implements Disposable {
 
   #freeSlowly(handle: Handle, code: number): void {
     let result = code;
-    if (result === NEED_CATCH_UP) {
-      this.region.catchUp();
-      result = this.#core.free(handle);
-    }
+    while (result !== OK && this.#mayPass(result)) result = this.#core.free(handle);
     if (result !== OK) throw handleError(this.#core, result, "free", handle);
+  }
+
+  /** Does what can be done about a refusal; true when something was, so that the call is worth repeating. */
+  #mayPass(code: number): boolean {
+    if (code === NEED_CATCH_UP) return this.region.catchUp();
+    // Somebody is resizing the block. If it died in the middle of that, recovery says how large the block is.
+    return code === BUSY && !this.#isReadOnly && this.region.recover() > 0;
   }
 
   /** Bytes that the block at `handle` really has: what was asked for, rounded up to its class. */
@@ -187,10 +192,7 @@ export class Heap implements Disposable {
     checkHandle("usableSize", handle);
     try {
       let size = this.#core.usableSize(handle);
-      if (size === 0 && this.#core.lastError() === NEED_CATCH_UP) {
-        this.region.catchUp();
-        size = this.#core.usableSize(handle);
-      }
+      while (size === 0 && this.#mayPass(this.#core.lastError())) size = this.#core.usableSize(handle);
       if (size === 0) throw handleError(this.#core, this.#core.lastError(), "usableSize", handle);
       return size >>> 0;
     } catch (error) {
@@ -267,7 +269,11 @@ export class Heap implements Disposable {
   /** Counts pages and blocks by walking the page table. */
   stats(): HeapStats {
     this.region.catchUp();
-    return countHeap(this.region);
+    try {
+      return countHeap(this.region);
+    } catch (error) {
+      throw trapError(error, "stats");
+    }
   }
 
   /** Recomputes every invariant of the heap. Changes nothing; may run beside other participants. */
@@ -304,9 +310,8 @@ export class Heap implements Disposable {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const code = this.#core.lastError();
       if (code === NEED_PAGES) this.#growFor(call, sizeBytes, this.#core.errorDetail() >>> 0);
-      else if (code === NEED_CATCH_UP) this.region.catchUp();
-      else if (handle !== 0) throw handleError(this.#core, code, call, handle);
-      else throw this.#failure(call, sizeBytes, code);
+      else if (code === TOO_LARGE) throw this.#outOfMemory(call, sizeBytes);
+      else if (!this.#mayPass(code)) throw handleError(this.#core, code, call, handle);
       const result = this.#repeat(call, sizeBytes, handle);
       if (result !== 0) return result >>> 0;
     }
@@ -318,25 +323,22 @@ export class Heap implements Disposable {
     return call === "calloc" ? this.#core.calloc(sizeBytes) : this.#core.realloc(handle, sizeBytes);
   }
 
-  #failure(call: string, sizeBytes: number, code: number): Error {
-    const error = handleError(this.#core, code, call, sizeBytes);
-    return error.code === "ERR_SHOAL_SIZE" ? this.#outOfMemory(call, sizeBytes) : error;
-  }
-
-  /** Adds at least `pages` consecutive pages, after looking whether the dead have left any. */
+  /** Adds pages until `pages` consecutive ones are free, after looking whether the dead have left any. */
   #growFor(call: string, sizeBytes: number, pages: number): void {
     const { region } = this;
     if (region.catchUp() || region.recover() > 0) return;
     const { spanPages, growStepPages, dataOffset } = region.session.geometry;
     const current = region.segmentSizeBytes / PAGE_SIZE_BYTES;
-    if (current >= spanPages) throw this.#outOfMemory(call, sizeBytes);
-    const least = Math.min(current + pages, spanPages);
+    // What is free at the end counts. What cannot be had even with the whole span is not grown for.
+    const missing = Math.max(pages - this.#freePagesAtEnd(current, pages), 1);
+    const least = current + missing;
+    if (least > spanPages) throw this.#outOfMemory(call, sizeBytes);
     const doubled = Math.min(
       Math.max(current - dataOffset / PAGE_SIZE_BYTES, LEAST_STEP_PAGES),
       MOST_STEP_PAGES,
     );
     const wished = Math.min(
-      current + Math.max(growStepPages > 0 ? growStepPages : doubled, pages),
+      current + Math.max(growStepPages > 0 ? growStepPages : doubled, missing),
       spanPages,
     );
     try {
@@ -346,6 +348,14 @@ export class Heap implements Disposable {
       if (wished === least) throw error;
       region.growToPages(least);
     }
+  }
+
+  /** How many pages before page `end` are free, `most` at most. */
+  #freePagesAtEnd(end: number, most: number): number {
+    const { survey } = this.region;
+    let count = 0;
+    while (count < most && count < end && survey.pageKind(end - 1 - count) === PAGE_FREE) count++;
+    return count;
   }
 
   #outOfMemory(call: string, sizeBytes: number): Error {

@@ -6,9 +6,17 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { H_SCRATCH } from "../layout/header.ts";
 import { BAD_HANDLE, LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../layout/result.ts";
-import { ROOT_NAME_LIMIT_BYTES } from "../layout/root.ts";
+import {
+  R_NAME,
+  R_NAME_LENGTH,
+  R_WORD,
+  ROOT_NAME_LIMIT_BYTES,
+  ROOT_SET,
+  ROOT_SIZE_BYTES,
+  ROOT_STATE_MASK,
+  ROOT_STATE_SHIFT,
+} from "../layout/root.ts";
 import { S_SCRATCH, SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import type { HeapCore, Region } from "../region/index.ts";
 import { handleError } from "./errors.ts";
@@ -49,20 +57,12 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 export function makeRoots(region: Region): Roots {
   const core = region.session.overlay.core as HeapCore;
   const { slotIndex, geometry } = region.session;
-  const scratchOffset =
-    slotIndex < 0 ? H_SCRATCH : geometry.slotsOffset + slotIndex * SLOT_SIZE_BYTES + S_SCRATCH;
-  const scratch = new Uint8Array(region.buffer, scratchOffset, ROOT_NAME_LIMIT_BYTES);
 
-  /** Leaves the name where the core looks for it; returns its length in bytes. */
+  /** Leaves the name where the core looks for it, in the own slot; returns its length in bytes. */
   const pass = (name: string): number => {
-    const bytes = encoder.encode(typeof name === "string" ? name : "");
-    if (bytes.length === 0 || bytes.length > ROOT_NAME_LIMIT_BYTES) {
-      throw shoalError(
-        "ERR_SHOAL_NAME",
-        `a root's name is 1 to ${ROOT_NAME_LIMIT_BYTES} bytes of UTF-8, not ${bytes.length}`,
-        { name: String(name), lengthBytes: bytes.length, most: ROOT_NAME_LIMIT_BYTES },
-      );
-    }
+    const bytes = encodeName(name);
+    const scratchOffset = geometry.slotsOffset + slotIndex * SLOT_SIZE_BYTES + S_SCRATCH;
+    const scratch = new Uint8Array(region.buffer, scratchOffset, ROOT_NAME_LIMIT_BYTES);
     scratch.fill(0);
     scratch.set(bytes);
     return bytes.length;
@@ -79,8 +79,8 @@ export function makeRoots(region: Region): Roots {
 
   const store = (call: string, name: string, handle: Handle, onlyIfAbsent: boolean): Handle => {
     checkWritable(region, call);
-    // For the core a null handle means removal; here it is a mistake.
-    if (handle === 0) throw handleError(core, BAD_HANDLE, call, handle);
+    // For the core a null handle means removal; here it is a mistake, as is what is no handle at all.
+    if (handle === 0 || handle >>> 0 !== handle) throw handleError(core, BAD_HANDLE, call, handle);
     const length = pass(name);
     region.catchUp();
     let present = 0;
@@ -101,7 +101,11 @@ export function makeRoots(region: Region): Roots {
     setIfAbsent: (name, handle) => store("roots.setIfAbsent", name, handle, true),
     get(name) {
       region.check();
-      return (core.rootGet(pass(name)) >>> 0) as Handle | 0;
+      if (slotIndex >= 0) return (core.rootGet(pass(name)) >>> 0) as Handle | 0;
+      // A read-only opener writes nothing, not even where it could: it would have its own copy of that page from then
+      // on, and never again see what the others change there.
+      const text = decoder.decode(encodeName(name));
+      return readRoots(region).find((root) => root.name === text)?.handle ?? 0;
     },
     delete(name) {
       checkWritable(region, "roots.delete");
@@ -110,18 +114,46 @@ export function makeRoots(region: Region): Roots {
     },
     list() {
       region.check();
-      const { survey } = region;
-      const found: { name: string; handle: Handle }[] = [];
-      for (let index = 0; index < geometry.rootCount; index++) {
-        const length = survey.rootList(index);
-        if (length === 0) continue;
-        // Decoders refuse shared memory on some runtimes: a copy.
-        const name = decoder.decode(scratch.slice(0, length));
-        found.push({ name, handle: (survey.rootListedHandle() >>> 0) as Handle });
-      }
-      return found;
+      return readRoots(region);
     },
   };
+}
+
+/** A root's name in UTF-8. */
+function encodeName(name: string): Uint8Array {
+  const bytes = encoder.encode(typeof name === "string" ? name : "");
+  if (bytes.length > 0 && bytes.length <= ROOT_NAME_LIMIT_BYTES) return bytes;
+  throw shoalError(
+    "ERR_SHOAL_NAME",
+    `a root's name is 1 to ${ROOT_NAME_LIMIT_BYTES} bytes of UTF-8, not ${bytes.length}`,
+    { name: String(name), lengthBytes: bytes.length, most: ROOT_NAME_LIMIT_BYTES },
+  );
+}
+
+/** How often an entry that keeps changing is read again. */
+const MAX_READS = 1000;
+
+/** The entries in use, read without the core and without a lock. */
+function readRoots(region: Region): { name: string; handle: Handle }[] {
+  const { rootCount, rootsOffset } = region.session.geometry;
+  const bytes = new Uint8Array(region.buffer, rootsOffset, rootCount * ROOT_SIZE_BYTES);
+  const words = new BigInt64Array(region.buffer, rootsOffset, (rootCount * ROOT_SIZE_BYTES) / 8);
+  const found: { name: string; handle: Handle }[] = [];
+  for (let entry = 0; entry < rootCount * ROOT_SIZE_BYTES; entry += ROOT_SIZE_BYTES) {
+    const wordIndex = (entry + R_WORD) / 8;
+    for (let reads = 0; reads < MAX_READS; reads++) {
+      const word = Atomics.load(words, wordIndex);
+      if (((word >> BigInt(ROOT_STATE_SHIFT)) & BigInt(ROOT_STATE_MASK)) !== BigInt(ROOT_SET)) break;
+      const length = Math.min(bytes[entry + R_NAME_LENGTH]!, ROOT_NAME_LIMIT_BYTES);
+      // Decoders refuse shared memory on some runtimes: a copy.
+      const name = decoder.decode(bytes.slice(entry + R_NAME, entry + R_NAME + length));
+      // SYNC with storeRootWord in the core: the same word again means that the name belonged to it.
+      if (Atomics.load(words, wordIndex) !== word) continue;
+      found.push({ name, handle: Number(word & 0xffff_ffffn) as Handle });
+      break;
+    }
+  }
+  return found;
 }
 
 function checkWritable(region: Region, call: string): void {

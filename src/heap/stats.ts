@@ -55,7 +55,8 @@ export interface HeapStats {
   readonly growths: number;
 }
 
-const RUN_KINDS: ReadonlySet<number> = new Set([PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING]);
+/** The kinds of a page that begins an allocated block of whole pages. */
+export const RUN_KINDS: ReadonlySet<number> = new Set([PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING]);
 
 /** As many zeros. */
 export function zeros(count: number): number[] {

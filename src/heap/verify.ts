@@ -8,6 +8,7 @@ import { ROOT_SIZE_BYTES } from "../layout/root.ts";
 import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import { H_ROOTS_LOCK } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
+import { RUN_KINDS } from "./stats.ts";
 import { zeros } from "./stats.ts";
 
 /** A violation. */
@@ -77,7 +78,7 @@ export function verifyHeap(region: Region): VerifyReport {
       blocks += (survey.pageBlockCount(index) >>> 0) - (survey.pageFreeBlocks(index) >>> 0);
       const sizeClass = Math.min(survey.pageClass(index) >>> 0, CLASS_LAST);
       if (slotIndex >= 0 && survey.pageOwner(index) === slotIndex + 1) ownPages[sizeClass]!++;
-    } else if (kind > PAGE_SLAB) blocks++;
+    } else if (RUN_KINDS.has(kind)) blocks++;
     index += Math.max(survey.pagesAt(index) >>> 0, 1);
   }
   for (let index = 0; index < geometry.slotCount; index++) {

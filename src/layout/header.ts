@@ -24,8 +24,6 @@
  *            256  recoveries u32     260  growths u32         264  slots used u32: no slot from here on was ever taken
  *            320  orphan hints, one u32 for each size class (64 × 4 B)
  *            640  (free)
- *           2048  scratch for read-only openers, which have no slot (private to them: their mapping is
- *                 copy-on-write)
  */
 
 export const PAGE_SIZE_BYTES = 65536;
@@ -66,7 +64,6 @@ export const H_RECOVERIES = 256;
 export const H_GROWTHS = 260;
 export const H_SLOTS_USED = 264;
 export const H_ORPHAN_HINTS = 320;
-export const H_SCRATCH = 2048;
 
 /** Segment states, in the order in which they are passed through. */
 export const STATE_INITIALISING = 1;

@@ -35,6 +35,8 @@ export interface Backing {
   reserve(ranges: readonly { offset: number; lengthBytes: number }[]): void;
   /** Whether the name still leads to this object. */
   isNamed(): boolean;
+  /** Whether the object has lost its name since it was created; cheaper than isNamed. */
+  isRemoved(): boolean;
   /** Removes the name. ERR_SHOAL_NOT_FOUND when somebody else has. */
   unlink(): void;
   close(): void;

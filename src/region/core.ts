@@ -13,8 +13,6 @@ import { packageRoot } from "../os/native.ts";
 /** What core/segment.ts exports. Result codes are in src/layout/result.ts. */
 export interface Core {
   attach(): number;
-  become(slotIndex: number): void;
-  lastError(): number;
   errorDetail(): number;
 
   beginSegment(format: number, creatorPid: number, creatorStartTicks: number): void;
@@ -42,6 +40,8 @@ export interface Core {
 
 /** What core/heap.ts exports. */
 export interface HeapCore extends Core {
+  become(slotIndex: number): void;
+  lastError(): number;
   alloc(sizeBytes: number): number;
   calloc(sizeBytes: number): number;
   realloc(handle: number, sizeBytes: number): number;
@@ -57,7 +57,6 @@ export interface HeapCore extends Core {
 /** What core/survey.ts exports: what only looks. */
 export interface Survey {
   attach(): number;
-  become(slotIndex: number): void;
   segmentState(): number;
   slotState(index: number): number;
   slotPid(index: number): number;
@@ -66,8 +65,6 @@ export interface Survey {
   slotOpened(index: number): number;
   recoveries(): number;
   growths(): number;
-  rootList(index: number): number;
-  rootListedHandle(): number;
   firstPage(): number;
   endPage(): number;
   pagesAt(index: number): number;
@@ -132,10 +129,9 @@ export function instantiateCore(memory: WebAssembly.Memory, module: "segment" | 
   return instantiate(module, memory) as unknown as Core;
 }
 
-/** A survey on `memory`, for the participant in slot `slotIndex` (-1: a read-only opener). */
-export function instantiateSurvey(memory: WebAssembly.Memory, slotIndex: number): Survey {
+/** A survey on `memory`. */
+export function instantiateSurvey(memory: WebAssembly.Memory): Survey {
   const survey = instantiate("survey", memory) as unknown as Survey;
   survey.attach();
-  if (slotIndex >= 0) survey.become(slotIndex);
   return survey;
 }

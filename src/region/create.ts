@@ -2,10 +2,11 @@
  * Creating a segment.
  *
  *   1. the object, exclusively: of several creators one goes on, the others get ERR_SHOAL_EXISTS
- *   2. the creator's lock, on byte 0: while it is held the segment is being initialised by somebody alive
- *   3. storage for all of it, so that a full file system is an error here and not a SIGBUS later
- *   4. the header: `initialising` and who does it first, then the constants
- *   5. the creator's own slot
+ *   2. the lock of slot 0, which will be the creator's own: while it is held and the segment is not ready, it is being
+ *      initialised by somebody alive
+ *   3. the header's storage, and in it who is at work, then `initialising`
+ *   4. storage for all of it, so that a full file system is an error here and not a SIGBUS later; the constants
+ *   5. the creator in its slot
  *   6. `ready`, the linearisation point: an opener sees all of it or waits
  *
  * A creator that dies before 6 leaves an object that says so; `openOrCreate` replaces it (open.ts). One that fails
@@ -22,12 +23,13 @@ import {
   H_FLAGS,
   H_LOCK_INODE,
   H_UUID,
+  HEADER_SIZE_BYTES,
   PAGE_SIZE_BYTES,
   STATE_READY,
 } from "../layout/header.ts";
 import { FORMAT_STAMP } from "../layout/stamp.ts";
 import { checkResult } from "../os/errno.ts";
-import { fstat, tryLock, unlock } from "../os/index.ts";
+import { fstat, tryLock } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import { backendOf } from "./backends.ts";
 import type { Backend, Backing } from "./backing.ts";
@@ -38,12 +40,9 @@ import { DEFAULT_MODE } from "./options.ts";
 import type { CreateOptions } from "./options.ts";
 import { layOver, peel } from "./overlay.ts";
 import type { Overlay } from "./overlay.ts";
-import { processStartTicks, takeSeat } from "./participants.ts";
+import { CREATOR_BYTE, CREATOR_SLOT, processStartTicks, sitDown } from "./participants.ts";
 import { seatOf } from "./session.ts";
 import type { Session } from "./session.ts";
-
-/** The byte whose lock says that the segment's creator is at work. */
-export const CREATOR_BYTE = { offset: 0 } as const;
 
 const DEFAULT_TEMPLATE = "/dev/shm/shoal-XXXXXX";
 
@@ -76,9 +75,20 @@ function makePrivatePath(template: string): string {
   }
 }
 
-/** Removes the directory that was made for a segment's file. */
+/** Removes the directory that was made for a segment's file, unless somebody keeps something else in it. */
 export function removePrivateDirectory(path: string): void {
-  rmdirSync(dirname(path));
+  try {
+    rmdirSync(dirname(path));
+  } catch (cause) {
+    const errno = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+    if (errno === "ENOTEMPTY" || errno === "ENOENT") return;
+    throw shoalError(
+      "ERR_SHOAL_PERMISSION",
+      `cannot remove ${dirname(path)}: ${errno}`,
+      { path, errno },
+      cause,
+    );
+  }
 }
 
 /**
@@ -111,7 +121,8 @@ export function createSession(name: string | undefined, options: CreateOptions, 
 /** Removes what a failed creation has made. Its own failures do not hide the first error. */
 function undo(backing: Backing | undefined, privatePath: string | undefined): void {
   const steps = [
-    () => backing?.unlink(),
+    // The name may lead to somebody else's segment by now.
+    () => backing?.isNamed() === true && backing.unlink(),
     () => backing?.close(),
     () => privatePath !== undefined && removePrivateDirectory(privatePath),
   ];
@@ -131,9 +142,18 @@ function initialise(
   options: CreateOptions,
   isPrivate: boolean,
 ): Session {
-  // The name is ours alone since `create`, so nobody can be in the way; an opener that looks now waits.
-  tryLock(backing.lockFd, CREATOR_BYTE);
-  backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
+  // From here on an opener waits. One that came before may have taken the empty object for abandoned and removed it.
+  if (!tryLock(backing.lockFd, CREATOR_BYTE) || backing.isRemoved()) {
+    throw shoalError(
+      "ERR_SHOAL_EXISTS",
+      `${backing.name} was removed by another creator before it was locked`,
+      {
+        name: backing.name,
+      },
+    );
+  }
+  // The header alone to begin with: longer objects that nobody has signed are not Shoal's (open.ts).
+  backing.reserve([{ offset: 0, lengthBytes: HEADER_SIZE_BYTES }]);
   const overlay = layOver(
     backing,
     geometry,
@@ -143,6 +163,7 @@ function initialise(
   let pinnedAddress = 0;
   try {
     overlay.core.beginSegment(FORMAT_STAMP, process.pid, processStartTicks());
+    backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
     if (options.fixedAddress !== undefined && options.fixedAddress !== false) {
       const search = options.fixedAddress === true ? {} : options.fixedAddress;
       pinnedAddress = pinAnywhere(backing, overlay.spanBytes, search);
@@ -150,15 +171,14 @@ function initialise(
     }
     const uuid = describe(backend, backing, overlay, geometry, pinnedAddress, isPrivate);
     const seat = seatOf(overlay, backing.lockFd, geometry, pinnedAddress);
-    const slotIndex = takeSeat(seat);
+    sitDown(seat, CREATOR_SLOT);
     overlay.core.setSegmentState(STATE_READY);
-    unlock(backing.lockFd, CREATOR_BYTE);
     return {
       backing,
       overlay,
       geometry,
       seat,
-      slotIndex,
+      slotIndex: CREATOR_SLOT,
       uuid,
       fixedAddress: pinnedAddress,
       isPinned: pinnedAddress !== 0,

@@ -6,7 +6,7 @@
  * file that is handed on is a separate one and holds no lock, so a child that inherits it keeps nobody alive.
  */
 
-import { unlinkSync } from "node:fs";
+import { statSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { shoalError } from "../errors.ts";
 import { BACKEND_ANONYMOUS, BACKEND_FILE, BACKEND_POSIX } from "../layout/header.ts";
@@ -58,6 +58,8 @@ function makeFileBacking(parts: FileBackingParts): Backing {
       }
     },
     isNamed: () => isSameFile(fd, parts.reopen),
+    // A memory file never had a link.
+    isRemoved: () => sharedFd < 0 && fstat(fd).linkCount === 0,
     unlink: parts.unlink,
     close() {
       if (!isOpen) return;
@@ -81,7 +83,7 @@ function isSameFile(fd: number, reopen: () => number): boolean {
 }
 
 /** A new object's permission bits are the ones asked for, whatever the umask. */
-function setMode(fd: number, mode: number): void {
+export function setMode(fd: number, mode: number): void {
   checkResult(native.fchmod(fd, mode), "fchmod", { fd, mode: `0o${mode.toString(8)}` });
 }
 
@@ -135,6 +137,17 @@ export const posixBackend: Backend = {
   admit() {},
 };
 
+/** Looked at before it is opened: opening a pipe waits for its writer. */
+function requireRegular(path: string): void {
+  let isOther = false;
+  try {
+    isOther = !statSync(path).isFile();
+  } catch {
+    return; // nothing there, or not to be looked at: opening it says why
+  }
+  if (isOther) throw shoalError("ERR_SHOAL_NOT_SHOAL", `${path} is no regular file`, { name: path });
+}
+
 function fileBacking(path: string, fd: number): Backing {
   return makeFileBacking({
     backend: "file",
@@ -172,6 +185,7 @@ export const fileBackend: Backend = {
   },
   open(name, readOnly) {
     const path = resolve(requireName(name, "a file segment"));
+    requireRegular(path);
     return fileBacking(path, open(path, { access: readOnly ? "read" : "read-write" }));
   },
   admit() {},

@@ -40,7 +40,12 @@ export function formatUuid(bytes: Uint8Array): string {
 /** How far a segment that is being created has come. */
 export type Progress = "empty" | "initialising" | "ready" | "retired" | "foreign";
 
-/** What the first bytes of an object say. `lengthBytes` is how many there were. */
+/**
+ * What the first bytes of an object say. `lengthBytes` is how many there were.
+ *
+ * The order of a creator's stores is in core/region.ts: it may die after any of them. A state that nobody stores counts
+ * as ready, so that parseHeader refuses it: a damaged segment is not one that may be replaced.
+ */
 export function progressOf(bytes: Uint8Array, lengthBytes: number): Progress {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (lengthBytes === 0) return "empty";
@@ -48,11 +53,27 @@ export function progressOf(bytes: Uint8Array, lengthBytes: number): Progress {
   const low = view.getUint32(layout.H_MAGIC, true);
   const high = view.getUint32(layout.H_MAGIC + 4, true);
   // All zeros: storage has been reserved and the creator has not written its first word yet.
-  if (low === 0 && high === 0 && view.getUint32(layout.H_STATE, true) === 0) return "initialising";
-  if (low !== layout.MAGIC_LOW || high !== layout.MAGIC_HIGH) return "foreign";
   const state = view.getUint32(layout.H_STATE, true);
+  if (low === 0 && (high === 0 || high === layout.MAGIC_HIGH) && isBlank(bytes)) return "initialising";
+  if (low !== layout.MAGIC_LOW || high !== layout.MAGIC_HIGH) return "foreign";
   if (state === layout.STATE_RETIRED) return "retired";
-  return state === layout.STATE_READY ? "ready" : "initialising";
+  return state === 0 || state === layout.STATE_INITIALISING ? "initialising" : "ready";
+}
+
+/** Whether nothing is set that a creator sets only after the magic. */
+function isBlank(bytes: Uint8Array): boolean {
+  const isZero = (byte: number): boolean => byte === 0;
+  return (
+    bytes.subarray(layout.H_UUID, layout.H_CREATOR_PID).every(isZero) &&
+    bytes.subarray(layout.H_BACKEND, layout.HEADER_SIZE_BYTES).every(isZero)
+  );
+}
+
+/** Whether the segment says that it is alone in a directory that was made for it. */
+export function ownsDirectory(bytes: Uint8Array, lengthBytes: number): boolean {
+  if (!["ready", "retired"].includes(progressOf(bytes, lengthBytes))) return false;
+  const flags = new DataView(bytes.buffer, bytes.byteOffset).getUint32(layout.H_FLAGS, true);
+  return (flags & layout.FLAG_PRIVATE_DIRECTORY) !== 0;
 }
 
 /**
@@ -101,15 +122,18 @@ function checkFormat(byteOrder: number, stamp: number, name: string): void {
 }
 
 function checkNumbers(header: Header, name: string): void {
-  const { spanPages, sizePages, dataOffset, fixedAddress } = header;
+  const { state, spanPages, sizePages, dataOffset, fixedAddress } = header;
   const isSane =
+    (state === layout.STATE_READY || state === layout.STATE_RETIRED) &&
     spanPages >= 1 &&
     spanPages <= layout.MAX_PAGE_COUNT &&
     sizePages >= 1 &&
     sizePages <= spanPages &&
     dataOffset <= sizePages * layout.PAGE_SIZE_BYTES &&
     Number.isSafeInteger(fixedAddress) &&
-    fixedAddress >= 0;
+    fixedAddress % layout.PAGE_SIZE_BYTES === 0 &&
+    fixedAddress >= 0 &&
+    fixedAddress < 2 ** 48;
   if (isSane) return;
   throw shoalError(
     "ERR_SHOAL_CORRUPT",

@@ -10,12 +10,13 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import type { ShoalError } from "../errors.ts";
+import { H_MAGIC, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { probeLock, tryLock } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import { backendNameOf, backendOf } from "./backends.ts";
 import type { Backend, Backing } from "./backing.ts";
-import { createSession, CREATOR_BYTE } from "./create.ts";
+import { createSession } from "./create.ts";
 import { openPinned, pinAt } from "./fixed-address.ts";
 import type { Contents } from "./geometry.ts";
 import { checkObjectSize, parseHeader, progressOf } from "./header.ts";
@@ -23,7 +24,7 @@ import type { Header, Progress } from "./header.ts";
 import { DEFAULT_TIMEOUT_MS } from "./options.ts";
 import type { CreateOptions, OpenOptions } from "./options.ts";
 import { layOver, peel } from "./overlay.ts";
-import { recoverDead, takeSeat } from "./participants.ts";
+import { CREATOR_BYTE, recoverDead, takeSeat } from "./participants.ts";
 import { seatOf } from "./session.ts";
 import type { Session } from "./session.ts";
 
@@ -98,24 +99,38 @@ function checkContents(header: Header, contents: Contents | undefined, name: str
   });
 }
 
+/** Reads the header into `bytes` and tells how far the object has come. */
+function look(backing: Backing, bytes: Uint8Array): { progress: Progress; lengthBytes: number } {
+  let lengthBytes = backing.read(bytes);
+  const isUnsigned = (): boolean => progressOf(bytes, lengthBytes) === "initialising" && bytes[H_MAGIC] === 0;
+  if (backing.backend !== "sysv" && isUnsigned() && backing.status().sizeBytes !== HEADER_SIZE_BYTES) {
+    // A creator signs the header before it makes the file longer (create.ts): what is still unsigned now is a stranger's.
+    lengthBytes = backing.read(bytes);
+    if (isUnsigned()) return { progress: "foreign", lengthBytes };
+  }
+  return { progress: progressOf(bytes, lengthBytes), lengthBytes };
+}
+
 /** Waits until the segment is ready; returns its header. */
 function awaitReady(backing: Backing, timeoutMs: number): Header {
   const bytes = new Uint8Array(HEADER_SIZE_BYTES);
   let started = 0;
   for (;;) {
-    // The creator's lock is looked at before the header: seen free, and the header not ready after that, it has died.
-    const isAttended = probeLock(backing.lockFd, CREATOR_BYTE) !== undefined;
-    const lengthBytes = backing.read(bytes);
-    const progress = progressOf(bytes, lengthBytes);
+    // Almost always the first look is enough. After that the creator's lock is looked at before the header: seen free,
+    // and the header not ready after that, it has died.
+    const isAttended = started !== 0 && probeLock(backing.lockFd, CREATOR_BYTE) !== undefined;
+    const { progress, lengthBytes } = look(backing, bytes);
     if (progress === "ready") {
       const header = parseHeader(bytes, backing.name);
       checkObjectSize(header, backing.status().sizeBytes, backing.name);
       return header;
     }
-    if (started === 0) started = performance.now();
+    const isFirstLook = started === 0;
+    if (isFirstLook) started = performance.now();
     const waitedMs = performance.now() - started;
     const patienceMs = isAttended ? timeoutMs : Math.min(timeoutMs, EMPTY_GRACE_MS);
     const isFinal = progress === "foreign" || progress === "retired";
+    if (isFirstLook && !isFinal) continue;
     if (isFinal || waitedMs >= patienceMs) {
       throw notReady(progress, bytes, lengthBytes, backing.name, isAttended, waitedMs);
     }
@@ -241,8 +256,12 @@ export function openOrCreateSession(
         isCode(error, code),
       );
       if (round === MAX_ROUNDS || (!isAbsent && !isLeftover)) throw error;
-      // A creator that is alive and slow is the caller's business; one that died is cleaned up after.
-      if (isLeftover && !removeLeftover(name, options)) throw error;
+      if (isLeftover && !removeLeftover(name, options)) {
+        // A creator that is alive and slow is the caller's business. Otherwise somebody else is cleaning up, or has
+        // done so and is creating: look again.
+        if ((error as ShoalError).details["creatorAlive"] === 1) throw error;
+        continue;
+      }
     }
     try {
       return createSession(name, options, created);
@@ -265,7 +284,7 @@ function removeLeftover(name: string, options: OpenOptions): boolean {
     // Holding the creator's lock we are alone with the object; it may have become ready before we got it.
     if (!tryLock(backing.lockFd, CREATOR_BYTE)) return false;
     const bytes = new Uint8Array(HEADER_SIZE_BYTES);
-    const progress = progressOf(bytes, backing.read(bytes));
+    const { progress } = look(backing, bytes);
     if (progress !== "ready" && progress !== "foreign" && backing.isNamed()) backing.unlink();
     return true;
   } finally {

@@ -48,6 +48,21 @@ function reserveSpan(sizePages: number, spanPages: number): WebAssembly.Memory {
   }
 }
 
+const FLAGS_SIZE_BYTES = 64;
+let flagsPool = new SharedArrayBuffer(0);
+let flagsUsedBytes = 0;
+
+/** One word, alone on its cache line. Memory that never moves, of which a piece at a time is cheaper than a buffer. */
+export function makeFlags(): Int32Array {
+  if (flagsUsedBytes === flagsPool.byteLength) {
+    flagsPool = new SharedArrayBuffer(64 * FLAGS_SIZE_BYTES);
+    flagsUsedBytes = 0;
+  }
+  const flags = new Int32Array(flagsPool, flagsUsedBytes, 1);
+  flagsUsedBytes += FLAGS_SIZE_BYTES;
+  return flags;
+}
+
 /** Lays `backing` over a new memory of `sizePages` now and `spanPages` at most. */
 export function layOver(
   backing: Backing,
@@ -60,7 +75,7 @@ export function layOver(
   const spanBytes = spanPages * PAGE_SIZE_BYTES;
   const sizeBytes = sizePages * PAGE_SIZE_BYTES;
   // Before the mapping is there nothing can be lost; after it, nothing may be unguarded.
-  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const flags = makeFlags();
   const guardId = checkResult(native.guardAdd(address, spanBytes, flags), "sigaction", { spanBytes });
   try {
     backing.map(address, spanBytes, readOnly);

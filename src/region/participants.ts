@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import { shoalError } from "../errors.ts";
+import { HEADER_SIZE_BYTES } from "../layout/header.ts";
 import {
   SLOT_EPOCH_SHIFT,
   SLOT_FREE,
@@ -46,6 +47,12 @@ export interface Seat {
   /** Makes the participant's memory as large as the segment is now. */
   catchUp(): void;
 }
+
+/** The creator's slot. */
+export const CREATOR_SLOT = 0;
+
+/** The byte whose lock says, while a segment is not ready, that its creator is at work: that of the creator's slot. */
+export const CREATOR_BYTE = { offset: HEADER_SIZE_BYTES + CREATOR_SLOT * SLOT_SIZE_BYTES } as const;
 
 /** The byte whose lock means "there is somebody in slot `index`". */
 function lockByte(seat: Seat, index: number): { offset: number } {
@@ -116,8 +123,7 @@ export function takeSeat(seat: Seat): number {
     if (!tryLock(seat.lockFd, lockByte(seat, index))) continue;
     // With the lock held nobody else takes or recovers it. Whoever had it in between died or left.
     if (isTaken(seat, index)) recoverHeld(seat, index);
-    seat.core.takeSlot(index, process.pid, processStartTicks(), threadId, Date.now());
-    seat.core.become(index);
+    sitDown(seat, index);
     return index;
   }
   throw shoalError(
@@ -125,6 +131,11 @@ export function takeSeat(seat: Seat): number {
     `all ${seat.slotCount} participant slots are taken by processes and workers that live: close some, or create the segment with a larger maxParticipants`,
     { maxParticipants: seat.slotCount },
   );
+}
+
+/** Makes slot `index`, whose lock the caller holds and which is free, the calling thread's. */
+export function sitDown(seat: Seat, index: number): void {
+  seat.core.takeSlot(index, process.pid, processStartTicks(), threadId, Date.now());
 }
 
 /** Leaves slot `index` in good order: what its participant owned is given back, then its lock. */

@@ -11,7 +11,7 @@ import { native } from "../os/native.ts";
 import { checkSizeBytes } from "./geometry.ts";
 import { checkBackend, DEFAULT_MODE } from "./options.ts";
 import type { BackendName } from "./options.ts";
-import { FLAG_CLOSED, FLAG_DAMAGED } from "./overlay.ts";
+import { FLAG_CLOSED, FLAG_DAMAGED, makeFlags } from "./overlay.ts";
 
 /** How a foreign segment is opened. */
 export interface RawOptions {
@@ -79,7 +79,7 @@ function attachRaw(name: string, options: RawOptions): Attachment {
 }
 
 function guardedRegion(name: string, mapping: Mapping | Attachment): RawRegion {
-  const flags = new Int32Array(new SharedArrayBuffer(64));
+  const flags = makeFlags();
   const guardId = native.guardAdd(mapping.address, mapping.lengthBytes, flags);
   const { buffer, lengthBytes } = mapping;
   const leave = (): void => {

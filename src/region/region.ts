@@ -7,14 +7,14 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { H_SIZE_PAGES, PAGE_SIZE_BYTES, STATE_RETIRED } from "../layout/header.ts";
+import { H_SIZE_PAGES, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES, STATE_RETIRED } from "../layout/header.ts";
 import { ALLOCATOR_NONE } from "../layout/header.ts";
 import { backendOf } from "./backends.ts";
 import type { Survey } from "./core.ts";
 import { createSession, removePrivateDirectory } from "./create.ts";
 import { storageRanges } from "./geometry.ts";
 import type { Contents, Geometry } from "./geometry.ts";
-import { formatUuid } from "./header.ts";
+import { formatUuid, ownsDirectory } from "./header.ts";
 import { listRegions } from "./list.ts";
 import type { ListOptions, RegionSummary } from "./list.ts";
 import { openOrCreateSession, openSession } from "./open.ts";
@@ -47,7 +47,8 @@ export class Region implements Disposable {
     this.#flags = session.overlay.flags;
     const { buffer } = session.overlay.memory;
     this.#pages = buffer.byteLength / PAGE_SIZE_BYTES;
-    this.#words = new Int32Array(buffer);
+    // A copy never counts as up to date, so each catchUp() makes it anew.
+    this.#words = this.#isCopy ? new Int32Array(SIZE_WORD + 1) : new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     watch(this, session);
   }
@@ -97,7 +98,10 @@ export class Region implements Disposable {
   static unlink(name: string, options: { readonly backend?: BackendName } = {}): void {
     const backing = backendOf(options.backend).open(name, true);
     try {
+      const bytes = new Uint8Array(HEADER_SIZE_BYTES);
+      const isPrivate = backing.backend === "file" && ownsDirectory(bytes, backing.read(bytes));
       backing.unlink();
+      if (isPrivate) removePrivateDirectory(backing.name);
     } finally {
       backing.close();
     }
@@ -138,6 +142,11 @@ export class Region implements Disposable {
   /** Address of the segment's first byte in every process; 0 when it has none. */
   get fixedAddress(): number {
     return this.#session.fixedAddress;
+  }
+
+  /** A reader of a System V segment has a copy: the kernel cannot map one copy-on-write. */
+  get #isCopy(): boolean {
+    return this.readOnly && this.backend === "sysv";
   }
 
   /** The descriptor that may be handed on to other processes ("anonymous"); -1 for other backends. */
@@ -330,7 +339,11 @@ export class Region implements Disposable {
 
   #catchUpSlowly(): boolean {
     this.check();
-    const { overlay, seat } = this.#session;
+    const { overlay, backing, seat } = this.#session;
+    if (this.#isCopy) {
+      backing.read(this.#bytes);
+      return false;
+    }
     seat.catchUp();
     const { buffer } = overlay.memory;
     const pages = buffer.byteLength / PAGE_SIZE_BYTES;

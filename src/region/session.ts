@@ -38,7 +38,7 @@ const surveys = new WeakMap<Session, Survey>();
 export function surveyOf(session: Session): Survey {
   let survey = surveys.get(session);
   if (survey === undefined) {
-    survey = instantiateSurvey(session.overlay.memory, session.slotIndex);
+    survey = instantiateSurvey(session.overlay.memory);
     surveys.set(session, survey);
   }
   return survey;
@@ -47,13 +47,33 @@ export function surveyOf(session: Session): Survey {
 /** Sessions that were dropped without being ended: their descriptors, pins and guards are given back. */
 const forgotten = new FinalizationRegistry<Session>(endSession);
 
-/** Ends `session` when `face` is collected before it was ended. */
+/** What is to be watched from the next turn of the event loop on. */
+let unwatched: { face: object; session: Session }[] = [];
+
+/**
+ * Ends `session` when `face` is collected before it was ended. Registering costs the engine several microseconds, now
+ * and at each collection, so it is put off: what is opened and closed in one turn never pays.
+ */
 export function watch(face: object, session: Session): void {
-  forgotten.register(face, session, face);
+  if (unwatched.length === 0) setImmediate(watchAll).unref();
+  unwatched.push({ face, session });
+}
+
+function watchAll(): void {
+  const faces = unwatched;
+  unwatched = [];
+  for (const { face, session } of faces) {
+    if (isEnded(session)) continue;
+    forgotten.register(face, session, face);
+  }
 }
 
 export function unwatch(face: object): void {
   forgotten.unregister(face);
+}
+
+function isEnded(session: Session): boolean {
+  return (Atomics.load(session.overlay.flags, 0) & FLAG_CLOSED) !== 0;
 }
 
 /** Makes this memory, and the mapping at the fixed address if there is one, as large as the segment is. */
@@ -88,8 +108,8 @@ export function seatOf(
  */
 export function endSession(session: Session): void {
   const { overlay, backing, seat, slotIndex } = session;
+  if (isEnded(session)) return;
   const flags = Atomics.load(overlay.flags, 0);
-  if ((flags & FLAG_CLOSED) !== 0) return;
   const failures: unknown[] = [];
   const attempt = (step: () => void): void => {
     try {

@@ -7,12 +7,13 @@
  */
 
 import { unlinkSync } from "node:fs";
-import { shoalError } from "../errors.ts";
+import { ShoalError, shoalError } from "../errors.ts";
 import { BACKEND_SYSV, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { checkResult } from "../os/errno.ts";
 import { close, fstat, IPC_PRIVATE, open, shmat, shmget, shmRemove, shmStat } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import type { Backend, Backing } from "./backing.ts";
+import { setMode } from "./file-backing.ts";
 
 const { constants } = native;
 
@@ -80,7 +81,8 @@ function makeSysvBacking(name: SysvName, id: number, lockFd: number): Backing {
         },
       );
     },
-    isNamed: () => isNamed(name, id),
+    isNamed: () => isNamed(name, id, lockFd),
+    isRemoved: () => !isNamed(name, id, lockFd),
     unlink() {
       shmRemove(id);
       removeLockFile(lockPath(name));
@@ -113,8 +115,29 @@ function copyOut(id: number, into: Uint8Array): number {
   return lengthBytes;
 }
 
-function isNamed(name: SysvName, id: number): boolean {
+function isKeyTaken(key: number): boolean {
   try {
+    shmget(key);
+    return true;
+  } catch {
+    return false; // not there; whatever else is wrong, creating it will say
+  }
+}
+
+function openLock(path: string, readOnly: boolean): number {
+  try {
+    return open(path, { access: readOnly ? "read" : "read-write" });
+  } catch (cause) {
+    if (!(cause instanceof ShoalError) || cause.code !== "ERR_SHOAL_NOT_FOUND") throw cause;
+    const message = `there is no lock file ${path}: the System V segment is not Shoal's, or is being removed; open it raw`;
+    throw shoalError("ERR_SHOAL_NOT_SHOAL", message, { path }, cause);
+  }
+}
+
+function isNamed(name: SysvName, id: number, lockFd: number): boolean {
+  try {
+    // Without its lock file's name nobody can open it either.
+    if (fstat(lockFd).linkCount === 0) return false;
     if ("key" in name) return shmget(name.key) === id;
     shmStat(id);
     return true;
@@ -135,8 +158,11 @@ export const sysvBackend: Backend = {
         name,
       });
     }
+    // Looked for first, so that no lock file is made beside a segment that is not Shoal's.
+    if (isKeyTaken(parsed.key)) throw shoalError("ERR_SHOAL_EXISTS", `${showName(parsed)} exists`, { name });
     const lockFd = open(lockPath(parsed), { create: true, mode: mode & 0o666 });
     try {
+      setMode(lockFd, mode & 0o666);
       const id = shmget(parsed.key, {
         sizeBytes: rounded,
         create: true,
@@ -152,9 +178,11 @@ export const sysvBackend: Backend = {
   open(name, readOnly) {
     const parsed = parseName(name);
     const id = "key" in parsed ? shmget(parsed.key) : parsed.id;
-    shmStat(id);
-    const path = lockPath(parsed);
-    return makeSysvBacking(parsed, id, open(path, { access: readOnly ? "read" : "read-write" }));
+    // A removed segment keeps its id while somebody is attached.
+    if (shmStat(id).isRemoved) {
+      throw shoalError("ERR_SHOAL_NOT_FOUND", `System V segment ${name} was removed`, { name });
+    }
+    return makeSysvBacking(parsed, id, openLock(lockPath(parsed), readOnly));
   },
   admit(backing, header) {
     const { inode } = fstat(backing.lockFd);
@@ -173,11 +201,9 @@ function createPrivate(sizeBytes: number, mode: number): Backing {
   try {
     // Ids are used again after a removal: a lock file of that name is a dead segment's.
     removeLockFile(lockPath(name));
-    return makeSysvBacking(
-      name,
-      id,
-      open(lockPath(name), { create: true, exclusive: true, mode: mode & 0o666 }),
-    );
+    const lockFd = open(lockPath(name), { create: true, exclusive: true, mode: mode & 0o666 });
+    setMode(lockFd, mode & 0o666);
+    return makeSysvBacking(name, id, lockFd);
   } catch (error) {
     shmRemove(id);
     throw error;

@@ -21,7 +21,6 @@ import type { Geometry } from "../../src/region/geometry.ts";
 export interface World {
   readonly memory: WebAssembly.Memory;
   readonly geometry: Geometry;
-  /** Looks on behalf of nobody: shares no scratch area with a participant that is in the middle of something. */
   readonly survey: Survey;
 }
 
@@ -37,39 +36,40 @@ export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): Wor
   const memory = new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
   const core = instantiateCore(memory, "heap");
   core.beginSegment(1, 1, 1);
-  const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } = geometry;
+  const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } =
+    geometry;
   core.describeSegment(
     ...([BACKEND_POSIX, ALLOCATOR_SLAB, spanPages, growStepPages, slotCount, slotsOffset] as const),
     ...([rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset] as const),
   );
   core.publishSize(sizePages);
   core.setSegmentState(STATE_READY);
-  return { memory, geometry, survey: instantiateSurvey(memory, -1) };
+  return { memory, geometry, survey: instantiateSurvey(memory) };
 }
 
-/** A core for the participant in slot `slot`, which is taken already. */
-export function resume(world: World, slot: number, trigger?: Trigger): HeapCore {
+/**
+ * The participant in slot `slot`: a new one, or, on a heap that was put back, the one that was there. (Taking a slot that
+ * is taken writes what is written there already.)
+ */
+export function enter(world: World, slot: number, trigger?: Trigger): HeapCore {
   useCheckpoint(trigger?.hook);
   try {
     const core = instantiateCore(world.memory, "heap") as HeapCore;
     assert.equal(core.attach(), 0);
-    core.become(slot);
+    core.takeSlot(slot, 1000 + slot, 1, 0, 1);
     return core;
   } finally {
     useCheckpoint(undefined);
   }
 }
 
-/** A new participant in slot `slot`. */
-export function enter(world: World, slot: number, trigger?: Trigger): HeapCore {
-  const core = resume(world, slot, trigger);
-  core.takeSlot(slot, 1000 + slot, 1, 0, 1);
-  return core;
-}
-
-/** The memory as it is now; call what this returns to have it so again (growth stays mapped, but unpublished). */
-export function snapshot(world: World): () => void {
-  const kept = new Uint8Array(world.memory.buffer).slice();
+/**
+ * The memory as it is now; call what this returns to have it so again (growth stays mapped, but unpublished).
+ *
+ * @param kept where to keep it; by default in memory of its own
+ */
+export function snapshot(world: World, kept = new Uint8Array(world.memory.buffer.byteLength)): () => void {
+  kept.set(new Uint8Array(world.memory.buffer, 0, kept.length));
   return () => {
     const now = new Uint8Array(world.memory.buffer);
     now.set(kept);
@@ -80,7 +80,11 @@ export function snapshot(world: World): () => void {
 /** Leaves a root's name where the core of slot `slot` looks for it; returns its length. */
 export function passName(world: World, slot: number, name: string): number {
   const bytes = new TextEncoder().encode(name);
-  const scratch = new Uint8Array(world.memory.buffer, world.geometry.slotsOffset + slot * SLOT_SIZE_BYTES + S_SCRATCH, 64);
+  const scratch = new Uint8Array(
+    world.memory.buffer,
+    world.geometry.slotsOffset + slot * SLOT_SIZE_BYTES + S_SCRATCH,
+    64,
+  );
   scratch.fill(0);
   scratch.set(bytes);
   return bytes.length;
@@ -95,6 +99,8 @@ export interface Trigger {
   /** Sites passed since arming, in order. */
   readonly sites: number[];
   arm(at: number, action: "kill" | (() => void)): void;
+  /** From an action: the participant dies before the access that comes so many later. */
+  killAfter(accesses: number): void;
 }
 
 /** All sites that any trigger of this file has seen. */
@@ -125,6 +131,10 @@ export function makeTrigger(): Trigger {
       action = what;
       sites.length = 0;
     },
+    killAfter(accesses) {
+      target = sites.length + accesses;
+      action = "kill";
+    },
   };
 }
 
@@ -143,7 +153,9 @@ export function survives(step: () => void): boolean {
 export function readSites(): Map<number, string> {
   const text = readFileSync(join(projectFolder(), "core", "mem.ts"), "utf8");
   const found = new Map<number, string>();
-  for (const [, name, site] of text.matchAll(/export function (\w+)\([^)]*\)[^{]*\{\s*if \(CHECKED\) checkpoint\((\d+)\)/g)) {
+  for (const [, name, site] of text.matchAll(
+    /export function (\w+)\([^)]*\)[^{]*\{\s*if \(CHECKED\) checkpoint\((\d+)\)/g,
+  )) {
     found.set(Number(site), name!);
   }
   return found;

@@ -71,9 +71,11 @@ async function answer({ id, source, args }: PeerCall): Promise<PeerAnswer> {
 }
 
 if (parentPort === null) {
-  process.on("message", (call: PeerCall) => void answer(call).then((done) => process.send?.(done)));
+  const reply = async (call: PeerCall): Promise<void> => void process.send?.(await answer(call));
+  process.on("message", (call: PeerCall) => void reply(call));
   process.on("disconnect", () => process.exit(0));
 } else {
   const port = parentPort;
-  port.on("message", (call: PeerCall) => void answer(call).then((done) => port.postMessage(done)));
+  const reply = async (call: PeerCall): Promise<void> => port.postMessage(await answer(call), []);
+  port.on("message", (call: PeerCall) => void reply(call));
 }

@@ -4,8 +4,8 @@
  *     const peer = startProcess(t);
  *     const uuid = await peer.run(({ Region }, name) => Region.open(name).uuid, name);
  *
- * The function is sent as text, so it may use its parameters and nothing else of the file that it stands in. Every peer
- * is ended after its test.
+ * The function is sent as text, so it may use its parameters and nothing else of the file that it stands in; nor `using`,
+ * which the compiler rewrites to helpers of the file. Every peer is ended after its test.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -13,6 +13,8 @@ import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { PeerAnswer, PeerCall, PeerTools } from "./peer-main.ts";
+
+export type { PeerTools } from "./peer-main.ts";
 
 const mainUrl = new URL("peer-main.js", import.meta.url);
 
@@ -115,7 +117,7 @@ export function startProcess(t: TestContext, options: ProcessOptions = {}): Peer
 /** Starts a worker thread of this process. */
 export function startWorker(t: TestContext): Peer {
   const worker = new Worker(mainUrl);
-  const calls = makeCalls((call) => worker.postMessage(call));
+  const calls = makeCalls((call) => worker.postMessage(call, []));
   worker.on("message", (done: PeerAnswer) => calls.take(done));
   worker.on("error", (error) => calls.end(error.message));
   const ended = new Promise<string>((resolve) => {
@@ -129,6 +131,15 @@ export function startWorker(t: TestContext): Peer {
   };
   t.after(kill);
   return { pid: process.pid, run: calls.run, kill, ended };
+}
+
+/** Processes one after another, for tests that use up many: the next one starts while the last one is at work. */
+export function makeQueue(t: TestContext): () => Peer {
+  const waiting = [startProcess(t), startProcess(t)];
+  return () => {
+    waiting.push(startProcess(t));
+    return waiting.shift()!;
+  };
 }
 
 /** Starts `count` processes at once. */

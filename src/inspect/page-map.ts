@@ -1,0 +1,65 @@
+/**
+ * A segment's pages as characters, for a look at the whole: what is Shoal's own, what is free, what is how full.
+ *
+ *     H  Shoal's own (header, slots, page table)     d  data of a plain segment     .  free
+ *     1..9, #  a slab page, by tenths of its blocks in use; # is full              0  a slab page without any
+ *     R  the first page of a run, r the others                                      ?  changing at this moment
+ *
+ * Where a character stands for several pages it shows the fullest of them.
+ */
+import {
+  PAGE_BODY,
+  PAGE_FREE,
+  PAGE_RUN,
+  PAGE_RUN_EXTENDING,
+  PAGE_RUN_SHRINKING,
+  PAGE_SLAB,
+} from "../layout/page.ts";
+import { PAGE_SIZE_BYTES } from "../layout/header.ts";
+import type { Region } from "../region/index.ts";
+
+/** At most so many characters are drawn. */
+const MOST_CHARACTERS = 1024;
+
+/** From the emptiest to the fullest: which of several pages a character shows. */
+const ORDER = ".?H0d123456789rR#";
+
+export interface PageMap {
+  readonly map: string;
+  readonly mapPagesPerCharacter: number;
+}
+
+function drawSlab(used: number, count: number): string {
+  if (used === count) return "#";
+  return used === 0 ? "0" : String(Math.min(9, Math.max(1, Math.floor((used * 10) / count))));
+}
+
+/** A heap's page, and how many pages its drawing says all about. */
+function drawPage({ survey }: Region, index: number): string {
+  const kind = survey.pageKind(index) >>> 0;
+  if (kind === PAGE_FREE) return ".";
+  if (kind === PAGE_BODY) return "r";
+  if (kind === PAGE_SLAB) {
+    const count = survey.pageBlockCount(index) >>> 0;
+    return drawSlab(count - (survey.pageFreeBlocks(index) >>> 0), count);
+  }
+  return kind === PAGE_RUN || kind === PAGE_RUN_EXTENDING || kind === PAGE_RUN_SHRINKING ? "R" : "?";
+}
+
+function fullest(characters: readonly string[]): string {
+  return characters.reduce((one, other) => (ORDER.indexOf(other) > ORDER.indexOf(one) ? other : one));
+}
+
+/** Draws an open segment. */
+export function drawPages(region: Region, isHeap: boolean): PageMap {
+  const count = region.segmentSizeBytes / PAGE_SIZE_BYTES;
+  const first = region.dataOffset / PAGE_SIZE_BYTES;
+  const pages = Array.from({ length: count }, (_, index) => {
+    if (index < first) return "H";
+    return isHeap ? drawPage(region, index) : "d";
+  });
+  const scale = Math.ceil(count / MOST_CHARACTERS);
+  const length = Math.ceil(count / scale);
+  const map = Array.from({ length }, (_, index) => fullest(pages.slice(index * scale, (index + 1) * scale)));
+  return { map: map.join(""), mapPagesPerCharacter: scale };
+}

@@ -1,0 +1,162 @@
+/**
+ * What must hold of a heap after an operation was cut short, or overtaken, and the dead were recovered.
+ */
+
+import assert from "node:assert/strict";
+import { PAGE_SIZE_BYTES } from "../../src/layout/header.ts";
+import { PAGE_BODY, PAGE_FREE, PAGE_RUN, PAGE_SLAB, CLASS_LAST } from "../../src/layout/page.ts";
+import { NEED_PAGES, OK } from "../../src/layout/result.ts";
+import type { HeapCore, Survey } from "../../src/region/core.ts";
+import { passName } from "./core-world.ts";
+import type { World } from "./core-world.ts";
+import { assertApart, readHeap } from "./oracle.ts";
+import type { HeapPicture } from "./oracle.ts";
+import type { Cast, Outcome, Scenario } from "./core-scenarios.ts";
+
+/** Every problem that the core's own verification finds; rings of the slots in `atRest` included. */
+export function verifyWorld(world: World, atRest: readonly number[] = []): string[] {
+  const { survey, geometry } = world;
+  const problems: string[] = [];
+  const note = (what: string, problem: number): void => {
+    if (problem !== OK) problems.push(`${what}: problem ${problem}`);
+  };
+  const end = survey.endPage();
+  for (let index = survey.firstPage(); index < end; index += Math.max(survey.pagesAt(index), 1)) {
+    note(`page ${index}`, survey.verifyPage(index));
+  }
+  for (let index = 0; index < geometry.slotCount; index++) note(`slot ${index}`, survey.verifySlot(index));
+  for (let index = 0; index < geometry.rootCount; index++) note(`root ${index}`, survey.verifyRoot(index));
+  note("the roots lock", survey.verifyRootsLock());
+  for (const slot of atRest) problems.push(...verifyRings(survey, readHeap(world.memory.buffer), slot));
+  return problems;
+}
+
+function verifyRings(survey: Survey, picture: HeapPicture, slot: number): string[] {
+  const problems: string[] = [];
+  for (let sizeClass = 1; sizeClass <= CLASS_LAST; sizeClass++) {
+    const own = picture.pages.filter(
+      (one) => one.kind === PAGE_SLAB && one.owner === slot && one.sizeClass === sizeClass,
+    );
+    const length = survey.verifyRing(slot, sizeClass);
+    if (length !== own.length)
+      problems.push(`slot ${slot}, class ${sizeClass}: ${own.length} pages, ring ${length}`);
+  }
+  return problems;
+}
+
+/** Makes this memory as large as the segment is. */
+export function catchUp(world: World, core: HeapCore): void {
+  const missing = core.sizePages() - world.memory.buffer.byteLength / PAGE_SIZE_BYTES;
+  if (missing > 0) world.memory.grow(missing);
+}
+
+const stampBytes = 8;
+
+/** Marks each block's first and last bytes as that block's. */
+export function stampBlocks(world: World, blocks: ReadonlyMap<number, number>): void {
+  const view = new DataView(world.memory.buffer);
+  for (const [handle, sizeBytes] of blocks) {
+    view.setFloat64(handle, handle, true);
+    view.setFloat64(handle + sizeBytes - stampBytes, handle, true);
+  }
+}
+
+/** Whose the block at `handle` was, by its first bytes. */
+export function stampAt(world: World, offset: number): number {
+  return new DataView(world.memory.buffer).getFloat64(offset, true);
+}
+
+/** Compares the blocks that there are with those that there were, and with what the operation may have done. */
+export function checkBlocks(world: World, before: HeapPicture, outcome: Outcome): HeapPicture {
+  const after = readHeap(world.memory.buffer);
+  assertApart(after.blocks, world.memory.buffer.byteLength);
+  const { mayAdd = 0, mayLose = [], mayResize = [] } = outcome;
+  let lost = 0;
+  for (const [handle, sizeBytes] of before.blocks) {
+    const now = after.blocks.get(handle);
+    if (now === undefined) {
+      assert.ok(mayLose.includes(handle), `block ${handle} is lost`);
+      lost++;
+      continue;
+    }
+    const kept = mayResize.includes(handle) ? Math.min(now, sizeBytes) : sizeBytes;
+    assert.ok(
+      mayResize.includes(handle) || now === sizeBytes,
+      `block ${handle} had ${sizeBytes} bytes, has ${now}`,
+    );
+    assert.equal(stampAt(world, handle), handle, `block ${handle} begins as it did`);
+    if (kept === sizeBytes)
+      assert.equal(stampAt(world, handle + sizeBytes - stampBytes), handle, "and ends so");
+  }
+  const added = [...after.blocks.keys()].filter((handle) => !before.blocks.has(handle)).length;
+  assert.ok(added <= mayAdd, `${added} blocks came from nowhere`);
+  // A block that was moved exists once.
+  if (mayLose.length > 0 && mayAdd > 0) assert.ok(added === 0 || lost === 1, "a moved block exists twice");
+  return after;
+}
+
+/** After recovery nothing is half done, nobody dead owns anything, and no empty page is kept for nobody. */
+export function checkSettled(world: World, picture: HeapPicture, gone: readonly number[]): void {
+  assert.deepEqual(verifyWorld(world), []);
+  for (const { index, kind, owner } of picture.pages) {
+    assert.ok(
+      [PAGE_FREE, PAGE_SLAB, PAGE_RUN, PAGE_BODY].includes(kind),
+      `page ${index} is left as kind ${kind}`,
+    );
+    assert.ok(!gone.includes(owner), `page ${index} belongs to slot ${owner}, which is gone`);
+  }
+  for (const slot of gone)
+    assert.equal(world.survey.slotState(slot) & 3, 0, `slot ${slot} can be taken again`);
+}
+
+/** `core` can use all the room that there is: fills the heap, and gets as many blocks as there are places. */
+export function checkRoom(world: World, core: HeapCore, slot: number, scenario: Scenario): void {
+  const { fillBytes = 1024 } = scenario;
+  const picture = readHeap(world.memory.buffer);
+  const perPage = Math.floor((PAGE_SIZE_BYTES - (fillBytes < 1024 ? bitmapBytes(fillBytes) : 0)) / fillBytes);
+  let places = picture.freePages * perPage;
+  for (const { index, kind, owner } of picture.pages) {
+    if (kind !== PAGE_SLAB || (owner !== -1 && owner !== slot)) continue;
+    const isRight = world.survey.blockSizeOf(world.survey.pageClass(index)) === fillBytes;
+    if (isRight) places += picture.room.get(index)!;
+    // Its own empty pages of other classes it gives back when it finds no other.
+    else if (owner === slot && picture.emptyPages.has(index)) places += perPage;
+  }
+  const seen = new Map(picture.blocks);
+  let count = 0;
+  for (let handle = core.alloc(fillBytes); handle !== 0; handle = core.alloc(fillBytes)) {
+    assert.ok(!seen.has(handle >>> 0), `block ${handle >>> 0} was given out twice`);
+    seen.set(handle >>> 0, fillBytes);
+    count++;
+  }
+  assert.equal(core.lastError(), NEED_PAGES);
+  assertApart(seen, world.memory.buffer.byteLength);
+  assert.equal(count, places, "all the room that there is can be allocated");
+}
+
+function bitmapBytes(sizeBytes: number): number {
+  return Math.ceil(Math.floor(PAGE_SIZE_BYTES / sizeBytes) / 64) * 16;
+}
+
+/** Everything is freed and everybody leaves: not a page may stay behind. */
+export function checkDrain(world: World, core: HeapCore, slot: number): void {
+  for (const handle of readHeap(world.memory.buffer).blocks.keys())
+    assert.equal(core.free(handle), OK, `free(${handle})`);
+  for (let index = 0; index < world.geometry.slotCount; index++) {
+    if (index !== slot) assert.equal(core.recoverSlot(index, 1), OK);
+  }
+  assert.equal(core.recoverSlot(slot, 0), OK);
+  const picture = readHeap(world.memory.buffer);
+  assert.equal(picture.freePages, picture.pages.length, "every page is free again");
+}
+
+/** The root "name" leads to what it led to before, or to what it was to lead to. */
+export function checkRoot(world: World, core: HeapCore, slot: number, cast: Cast, isDone: boolean): void {
+  if (cast["rootAfter"] === undefined) return;
+  const found = core.rootGet(passName(world, slot, "name")) >>> 0;
+  const before = cast["rootBefore"] === 0 ? 0 : cast["one"]!;
+  const after = cast["rootAfter"] === 0 ? 0 : cast["it"]!;
+  assert.ok(found === after || (!isDone && found === before), `the root leads to ${found}`);
+  if (cast["rootBefore"] === 2)
+    assert.equal(core.rootGet(passName(world, slot, "another")) >>> 0, cast["one"]);
+}

@@ -1,0 +1,4 @@
+/** The conformance suite over anonymous segments. */
+import { defineConformance } from "./conformance.ts";
+
+defineConformance("anonymous");

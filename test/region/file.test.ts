@@ -1,0 +1,4 @@
+/** The conformance suite over file segments. */
+import { defineConformance } from "./conformance.ts";
+
+defineConformance("file");

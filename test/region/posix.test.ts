@@ -1,0 +1,4 @@
+/** The conformance suite over posix segments. */
+import { defineConformance } from "./conformance.ts";
+
+defineConformance("posix");

@@ -1,0 +1,4 @@
+/** The conformance suite over sysv segments. */
+import { defineConformance } from "./conformance.ts";
+
+defineConformance("sysv");
