@@ -263,7 +263,7 @@ async function runCrew(crew: Crew, watcher: FillWatcher, signal: AbortSignal | u
   release(words, GO_RUN);
   const killing = options.kill ? killAtMilestone(crew, watcher) : Promise.resolve();
   try {
-    await Promise.race([Promise.all(members.map((member) => member.gone)), aborted(signal)]);
+    await untilGone(members, signal);
   } finally {
     pass(words);
     await killing;
@@ -272,12 +272,14 @@ async function runCrew(crew: Crew, watcher: FillWatcher, signal: AbortSignal | u
   return attachSeconds;
 }
 
-/** Resolves when the signal aborts; never when there is none. */
-function aborted(signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) resolve();
-    signal?.addEventListener("abort", () => resolve(), { once: true });
-  });
+/** Until all have gone, or the signal aborts. */
+async function untilGone(members: readonly Member[], signal: AbortSignal | undefined): Promise<void> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<void>((resolve) => (abort = resolve));
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
+  await Promise.race([Promise.all(members.map((member) => member.gone)), aborted]);
+  signal?.removeEventListener("abort", abort);
 }
 
 /** Sends everybody home who is still here, and removes the segment. */

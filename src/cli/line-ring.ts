@@ -61,6 +61,8 @@ export interface LineEnd {
   /** Reader: a writer has been seen, so that "no writers" means that the input has ended. */
   hasSeenWriter: boolean;
   readonly joinedBefore: number;
+  /** Writers that were found dead on entering. */
+  deadAtEntry: number;
 }
 
 export function layRing(region: Region, capacity: number): Pick<LineEnd, "ring" | "ringWords"> {

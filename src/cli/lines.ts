@@ -145,11 +145,12 @@ async function enter(region: Region, isWriter: boolean): Promise<LineEnd | undef
     isStopped: false,
     hasSeenWriter: false,
     joinedBefore: Atomics.load(words, JOINED),
+    deadAtEntry: 0,
   };
   await takeTurn(end, DOOR, true);
   try {
     if (region.retired) return undefined;
-    clearDeadWriters(end);
+    end.deadAtEntry = clearDeadWriters(end);
     hasEnded(end); // notes whether there is a writer
     Atomics.store(words, MEMBERS + self.index, token);
     if (isWriter) {

@@ -49,6 +49,7 @@ async function passOn(end: LineEnd, options: ReadOptions, tally: Tally, kept: Bu
       note(`${count === 1 ? "a writer has" : `${count} writers have`} died; its input counts as ended`);
     },
   };
+  if (end.deadAtEntry > 0) receiving.onDead(end.deadAtEntry);
   for (;;) {
     const batch = await receiveLines(end, receiving);
     if (batch === undefined) return;

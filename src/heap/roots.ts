@@ -45,7 +45,7 @@ export interface Roots {
   get(name: string): Handle | 0;
   /** Removes `name`; the block stays. False when there is no such name. */
   delete(name: string): boolean;
-  /** All names with their handles, in no order. */
+  /** All names with their handles, in no order. What changes meanwhile is in it or not; no name is there twice. */
   list(): { name: string; handle: Handle }[];
 }
 
@@ -138,7 +138,8 @@ function readRoots(region: Region): { name: string; handle: Handle }[] {
   const { rootCount, rootsOffset } = region.session.geometry;
   const bytes = new Uint8Array(region.buffer, rootsOffset, rootCount * ROOT_SIZE_BYTES);
   const words = new BigInt64Array(region.buffer, rootsOffset, (rootCount * ROOT_SIZE_BYTES) / 8);
-  const found: { name: string; handle: Handle }[] = [];
+  // By name: a root that moves to another entry while this walk is between the two would be met twice.
+  const found = new Map<string, Handle>();
   for (let entry = 0; entry < rootCount * ROOT_SIZE_BYTES; entry += ROOT_SIZE_BYTES) {
     const wordIndex = (entry + R_WORD) / 8;
     for (let reads = 0; reads < MAX_READS; reads++) {
@@ -149,11 +150,11 @@ function readRoots(region: Region): { name: string; handle: Handle }[] {
       const name = decoder.decode(bytes.slice(entry + R_NAME, entry + R_NAME + length));
       // SYNC with storeRootWord in the core: the same word again means that the name belonged to it.
       if (Atomics.load(words, wordIndex) !== word) continue;
-      found.push({ name, handle: Number(word & 0xffff_ffffn) as Handle });
+      found.set(name, Number(word & 0xffff_ffffn) as Handle);
       break;
     }
   }
-  return found;
+  return Array.from(found, ([name, handle]) => ({ name, handle }));
 }
 
 function checkWritable(region: Region, call: string): void {

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ShoalError } from "../errors.ts";
-import { HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { H_CREATOR_PID, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import { probeLock } from "../os/index.ts";
 import { backendOf } from "./backends.ts";
@@ -103,7 +103,7 @@ function summarise(backing: Backing): RegionSummary | undefined {
     mode: status.mode,
   };
   if (progress === "initialising") {
-    const creatorPid = new DataView(bytes.buffer).getUint32(36, true);
+    const creatorPid = new DataView(bytes.buffer).getUint32(H_CREATOR_PID, true);
     const unknown = { spanBytes: 0, allocator: 0, uuid: "", participants: 0 };
     return { ...common, ...unknown, state: progress, sizeBytes: status.sizeBytes, creatorPid };
   }

@@ -11,7 +11,7 @@
 
 import { shoalError } from "../errors.ts";
 import type { ShoalError } from "../errors.ts";
-import { H_MAGIC, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { H_CREATOR_PID, H_MAGIC, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { probeLock, tryLock } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import { backendNameOf, backendOf } from "./backends.ts";
@@ -172,7 +172,7 @@ function notReady(
       { name, lengthBytes },
     );
   }
-  const pid = lengthBytes === 0 ? 0 : new DataView(bytes.buffer).getUint32(36, true);
+  const pid = lengthBytes === 0 ? 0 : new DataView(bytes.buffer).getUint32(H_CREATOR_PID, true);
   const who = pid === 0 ? "a process that has not yet said who it is" : `process ${pid}`;
   const state = isAttended
     ? "which is alive: wait longer (timeoutMs)"
@@ -247,6 +247,9 @@ export function openOrCreateSession(
   contents: Contents | undefined,
   created: Contents,
 ): Session {
+  if (options.readOnly === true) {
+    throw shoalError("ERR_SHOAL_ARGUMENT", "openOrCreate cannot be readOnly: what it creates it must write; use open", { name });
+  }
   for (let round = 1; ; round++) {
     try {
       return openSession(name, options, contents);

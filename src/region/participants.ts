@@ -118,6 +118,17 @@ function recoverHeld(seat: Seat, index: number): void {
  * @throws ERR_SHOAL_PARTICIPANTS_FULL
  */
 export function takeSeat(seat: Seat): number {
+  // Twice: somebody who looks after the dead may hold a slot's lock for a moment without being in it.
+  const index = tryTakeSeat(seat) ?? tryTakeSeat(seat);
+  if (index !== undefined) return index;
+  throw shoalError(
+    "ERR_SHOAL_PARTICIPANTS_FULL",
+    `all ${seat.slotCount} participant slots are taken by processes and workers that live: close some, or create the segment with a larger maxParticipants`,
+    { maxParticipants: seat.slotCount },
+  );
+}
+
+function tryTakeSeat(seat: Seat): number | undefined {
   // Taken slots are passed by without a system call.
   for (let index = seat.core.findSlot(0, 1); index >= 0; index = seat.core.findSlot(index + 1, 1)) {
     if (!tryLock(seat.lockFd, lockByte(seat, index))) continue;
@@ -126,11 +137,7 @@ export function takeSeat(seat: Seat): number {
     sitDown(seat, index);
     return index;
   }
-  throw shoalError(
-    "ERR_SHOAL_PARTICIPANTS_FULL",
-    `all ${seat.slotCount} participant slots are taken by processes and workers that live: close some, or create the segment with a larger maxParticipants`,
-    { maxParticipants: seat.slotCount },
-  );
+  return undefined;
 }
 
 /** Makes slot `index`, whose lock the caller holds and which is free, the calling thread's. */

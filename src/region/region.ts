@@ -12,6 +12,8 @@ import { ALLOCATOR_NONE } from "../layout/header.ts";
 import { backendOf } from "./backends.ts";
 import type { Survey } from "./core.ts";
 import { createSession, removePrivateDirectory } from "./create.ts";
+import { tie, unwatch, watch } from "./forgotten.ts";
+import type { Token } from "./forgotten.ts";
 import { storageRanges } from "./geometry.ts";
 import type { Contents, Geometry } from "./geometry.ts";
 import { formatUuid, ownsDirectory } from "./header.ts";
@@ -25,7 +27,7 @@ import { listParticipants, recoverDead } from "./participants.ts";
 import type { ParticipantInfo } from "./participants.ts";
 import { openRaw } from "./raw.ts";
 import type { RawOptions, RawRegion } from "./raw.ts";
-import { endSession, surveyOf, unwatch, watch } from "./session.ts";
+import { endSession, surveyOf } from "./session.ts";
 import type { Session } from "./session.ts";
 
 const PLAIN: Contents = { allocator: ALLOCATOR_NONE, defaultSizeBytes: DEFAULT_REGION_SIZE_BYTES };
@@ -36,6 +38,8 @@ const SIZE_WORD = H_SIZE_PAGES >> 2;
 /** A segment of shared memory that this thread takes part in. Made by create, open or openOrCreate. */
 export class Region implements Disposable {
   readonly #session: Session;
+  /** Stands for this opening; see forgotten.ts. */
+  readonly #token: Token = {};
   /** One word: 0 = open and whole. See overlay.ts. */
   readonly #flags: Int32Array;
   #pages: number;
@@ -50,7 +54,10 @@ export class Region implements Disposable {
     // A copy never counts as up to date, so each catchUp() makes it anew.
     this.#words = this.#isCopy ? new Int32Array(SIZE_WORD + 1) : new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
-    watch(this, session);
+    const { backing, overlay, isPinned, fixedAddress } = session;
+    const { flags, guardId } = overlay;
+    watch(this.#token, { backing, flags, guardId, pinnedAddress: isPinned ? fixedAddress : 0 });
+    tie(buffer, this.#token);
   }
 
   /**
@@ -350,6 +357,7 @@ export class Region implements Disposable {
     // Recovery may have caught up meanwhile, so what counts is what this object knew.
     if (pages === this.#pages) return false;
     this.#pages = pages;
+    tie(buffer, this.#token);
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     return true;
@@ -388,7 +396,7 @@ export class Region implements Disposable {
 
   /** Leaves the segment. Views read zeros from now on, other calls throw ERR_SHOAL_CLOSED. Again: harmless. */
   close(): void {
-    unwatch(this);
+    unwatch(this.#token);
     endSession(this.#session);
   }
 

@@ -4,6 +4,7 @@
  * Made by create.ts or open.ts, ended here. Region and Heap are faces on it. Ending twice is harmless.
  */
 
+import { shoalError } from "../errors.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { native } from "../os/native.ts";
 import type { Backing } from "./backing.ts";
@@ -44,34 +45,6 @@ export function surveyOf(session: Session): Survey {
   return survey;
 }
 
-/** Sessions that were dropped without being ended: their descriptors, pins and guards are given back. */
-const forgotten = new FinalizationRegistry<Session>(endSession);
-
-/** What is to be watched from the next turn of the event loop on. */
-let unwatched: { face: object; session: Session }[] = [];
-
-/**
- * Ends `session` when `face` is collected before it was ended. Registering costs the engine several microseconds, now
- * and at each collection, so it is put off: what is opened and closed in one turn never pays.
- */
-export function watch(face: object, session: Session): void {
-  if (unwatched.length === 0) setImmediate(watchAll).unref();
-  unwatched.push({ face, session });
-}
-
-function watchAll(): void {
-  const faces = unwatched;
-  unwatched = [];
-  for (const { face, session } of faces) {
-    if (isEnded(session)) continue;
-    forgotten.register(face, session, face);
-  }
-}
-
-export function unwatch(face: object): void {
-  forgotten.unregister(face);
-}
-
 function isEnded(session: Session): boolean {
   return (Atomics.load(session.overlay.flags, 0) & FLAG_CLOSED) !== 0;
 }
@@ -82,7 +55,17 @@ function catchUp(overlay: Overlay, geometry: Pick<Geometry, "spanPages">, pinned
   // A damaged size must not lead beyond the span, where the engine would throw.
   const published = Math.min(overlay.core.sizePages() >>> 0, geometry.spanPages);
   if (published <= mapped) return;
-  overlay.memory.grow(published - mapped);
+  try {
+    overlay.memory.grow(published - mapped);
+  } catch (cause) {
+    const sizeBytes = published * PAGE_SIZE_BYTES;
+    throw shoalError(
+      "ERR_SHOAL_NO_SPACE",
+      `the engine cannot extend its memory to the ${sizeBytes} bytes that the segment has now`,
+      { sizeBytes },
+      cause,
+    );
+  }
   if (pinnedAddress !== 0) openPinned(pinnedAddress, published * PAGE_SIZE_BYTES);
 }
 

@@ -66,14 +66,15 @@ export function enter(world: World, slot: number, trigger?: Trigger): HeapCore {
 /**
  * The memory as it is now; call what this returns to have it so again (growth stays mapped, but unpublished).
  *
- * @param kept where to keep it; by default in memory of its own
+ * @param into where to keep it: at least as long as the memory; by default a place of its own
  */
-export function snapshot(world: World, kept = new Uint8Array(world.memory.buffer.byteLength)): () => void {
-  kept.set(new Uint8Array(world.memory.buffer, 0, kept.length));
+export function snapshot(world: World, into = new Uint8Array(world.memory.buffer.byteLength)): () => void {
+  const length = world.memory.buffer.byteLength;
+  into.set(new Uint8Array(world.memory.buffer));
   return () => {
     const now = new Uint8Array(world.memory.buffer);
-    now.set(kept);
-    now.fill(0, kept.length);
+    now.set(into.subarray(0, length));
+    now.fill(0, length);
   };
 }
 

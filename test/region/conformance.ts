@@ -243,7 +243,7 @@ function defineData(backend: BackendName): void {
   });
 
   test(`${backend}: two openings in one process are two participants and share one fixed mapping`, (t) => {
-    const startAddress = 41 * 2 ** 40;
+    const startAddress = 77 * 2 ** 40;
     const region = createRegion(t, backend, { sizeBytes: 1, fixedAddress: { startAddress } });
     const start = region.fixedAddress.toString(16);
     const isPinned = (): boolean => mapsWith(`${start}-`).some((line) => line.startsWith(start));
@@ -396,7 +396,7 @@ function defineEnd(backend: BackendName): void {
   });
 
   test(`${backend}: what a closed region has held is given back, a hundred times over`, (t) => {
-    const keeper = createRegion(t, backend, { fixedAddress: { startAddress: 42 * 2 ** 40 } });
+    const keeper = createRegion(t, backend, { fixedAddress: { startAddress: 78 * 2 ** 40 } });
     leaksNothing("opening and closing", () => {
       for (let round = 0; round < 100; round++) {
         const region = Region.open(keeper.name, { backend, readOnly: round % 3 === 0 });

@@ -1,4 +1,9 @@
-/** Fixed addresses: where they are looked for, who shares a mapping, and what is never unmapped to make room. */
+/**
+ * Fixed addresses: where they are looked for, who shares a mapping, and what is never unmapped to make room.
+ *
+ * The tests' own addresses lie between 64 TiB, below which V8 puts its memories at random places, and 85 TiB, where
+ * Linux loads programs.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -37,7 +42,7 @@ test("addresses are tried from the start outwards, with hop, number of tries and
 
 for (const backend of backends) {
   test(`${backend}: creation passes by what is in the way, and opening has that one address or none`, async (t) => {
-    const startAddress = 30 * TIB + backends.indexOf(backend) * (TIB / 8);
+    const startAddress = 66 * TIB + backends.indexOf(backend) * (TIB / 8);
     const spanBytes = backend === "sysv" ? {} : { spanBytes: 4 * PAGE };
     const fixedAddress = { startAddress, hopBytes: 4 * PAGE, tries: 3 };
     const first = occupy(t, startAddress + 4096);
@@ -74,7 +79,7 @@ for (const backend of backends) {
 }
 
 test("what is written through the fixed address is the segment, before and after growth", async (t) => {
-  const region = createRegion(t, "posix", { spanBytes: 16 * PAGE, fixedAddress: { startAddress: 32 * TIB } });
+  const region = createRegion(t, "posix", { spanBytes: 16 * PAGE, fixedAddress: { startAddress: 68 * TIB } });
   const peer = startProcess(t);
   const write = ({ region: at, native }: PeerTools, offset: number, value: number): void => {
     const address = at().fixedAddress + at().dataOffset + offset;
@@ -95,7 +100,7 @@ test("what is written through the fixed address is the segment, before and after
 });
 
 test("threads and openings of a process share the fixed mapping, and the last one takes it away", async (t) => {
-  const region = createRegion(t, "posix", { fixedAddress: { startAddress: 33 * TIB } });
+  const region = createRegion(t, "posix", { fixedAddress: { startAddress: 69 * TIB } });
   const isThere = (): boolean => {
     try {
       mmap({ address: region.fixedAddress, fixed: "no-replace", lengthBytes: 4096 }).unmap();
@@ -120,7 +125,7 @@ test("threads and openings of a process share the fixed mapping, and the last on
 });
 
 test("another segment cannot have an address that this process uses for one", (t) => {
-  const fixedAddress = { startAddress: 34 * TIB, tries: 1 };
+  const fixedAddress = { startAddress: 70 * TIB, tries: 1 };
   const region = createRegion(t, "posix", { fixedAddress });
   throwsCode(() => createRegion(t, "posix", { fixedAddress }), "ERR_SHOAL_NO_ADDRESS");
   region.close();

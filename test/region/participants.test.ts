@@ -79,7 +79,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: a terminated worker leaves its slot and nothing else behind`, async (t) => {
-    const region = createRegion(t, backend, { fixedAddress: { startAddress: 43 * 2 ** 40 } });
+    const region = createRegion(t, backend, { fixedAddress: { startAddress: 79 * 2 ** 40 } });
     const warmUp = startWorker(t);
     await warmUp.run(keepOpen, region.name, backend);
     await warmUp.kill();
