@@ -27,4 +27,5 @@ export type {
   RawOptions,
   RawRegion,
   RegionSummary,
+  SharedMemory,
 } from "./region/index.ts";

@@ -13,9 +13,11 @@ import { shoalError } from "../errors.ts";
 import { ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { PAGE_FREE } from "../layout/page.ts";
 import { BUSY, NEED_CATCH_UP, NEED_PAGES, OK, TOO_LARGE } from "../layout/result.ts";
+import type { HeapCore } from "../region/core.ts";
 import { createSession } from "../region/create.ts";
+import type { Contents } from "../region/geometry.ts";
 import { Region } from "../region/index.ts";
-import type { Contents, CreateOptions, HeapCore, OpenOptions } from "../region/index.ts";
+import type { CreateOptions, OpenOptions } from "../region/index.ts";
 import { openOrCreateSession, openSession } from "../region/open.ts";
 import { handleError, trapError } from "./errors.ts";
 import type { Handle, Pointer } from "./handle.ts";
@@ -59,6 +61,9 @@ export class Heap implements Disposable {
   /** Named roots: how strangers find each other's blocks. */
   readonly roots: Roots;
   readonly #core: HeapCore;
+  /** The two functions that are called most, without the way through `#core`. */
+  readonly #alloc: HeapCore["alloc"];
+  readonly #free: HeapCore["free"];
   /** One word: 0 = open and whole (src/region/overlay.ts). */
   readonly #flags: Int32Array;
   readonly #isReadOnly: boolean;
@@ -66,6 +71,8 @@ export class Heap implements Disposable {
   private constructor(region: Region) {
     this.region = region;
     this.#core = region.session.overlay.core as HeapCore;
+    this.#alloc = this.#core.alloc;
+    this.#free = this.#core.free;
     this.#flags = region.session.overlay.flags;
     this.#isReadOnly = region.readOnly;
     this.roots = makeRoots(region);
@@ -101,7 +108,7 @@ export class Heap implements Disposable {
     if (this.#flags[0] !== 0 || this.#isReadOnly) this.#refuse("alloc");
     if (sizeBytes >>> 0 !== sizeBytes || sizeBytes === 0) throw sizeError("alloc", sizeBytes);
     try {
-      const handle = this.#core.alloc(sizeBytes);
+      const handle = this.#alloc(sizeBytes);
       return (handle === 0 ? this.#makeRoom("alloc", sizeBytes, 0) : handle >>> 0) as Handle;
     } catch (error) {
       throw trapError(error, "alloc");
@@ -166,7 +173,7 @@ export class Heap implements Disposable {
     if (this.#flags[0] !== 0 || this.#isReadOnly) this.#refuse("free");
     if (handle >>> 0 !== handle) checkHandle("free", handle);
     try {
-      const code = this.#core.free(handle);
+      const code = this.#free(handle);
       if (code !== OK) this.#freeSlowly(handle, code);
     } catch (error) {
       throw trapError(error, "free");

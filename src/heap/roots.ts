@@ -18,7 +18,8 @@ import {
   ROOT_STATE_SHIFT,
 } from "../layout/root.ts";
 import { S_SCRATCH, SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import type { HeapCore, Region } from "../region/index.ts";
+import type { HeapCore } from "../region/core.ts";
+import type { Region } from "../region/index.ts";
 import { handleError } from "./errors.ts";
 import type { Handle } from "./handle.ts";
 

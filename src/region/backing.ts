@@ -27,8 +27,11 @@ export interface Backing {
   status(): BackingStatus;
   /** Reads from the segment's start; how many bytes there were. */
   read(into: Uint8Array): number;
-  /** Lays the segment over [address, address + spanBytes); no access yet, except System V's, which has full access. */
-  map(address: number, spanBytes: number, readOnly: boolean): void;
+  /**
+   * Lays the segment from `offset` on over [address, address + lengthBytes). No access yet, except System V's segments,
+   * which are always mapped whole and accessible.
+   */
+  map(address: number, offset: number, lengthBytes: number, readOnly: boolean): void;
   /** Maps at exactly this address, once a process. 0 or more, or -errno. */
   pin(address: number, spanBytes: number): number;
   /** Makes sure of storage for ranges of bytes, lengthening the object if need be. */

@@ -110,12 +110,26 @@ export function createSession(name: string | undefined, options: CreateOptions, 
   const path = isPrivate ? makePrivatePath(options.template ?? DEFAULT_TEMPLATE) : name;
   let backing: Backing | undefined;
   try {
-    backing = backend.create(path, geometry.sizePages * PAGE_SIZE_BYTES, mode);
+    backing = lockNew(backend.create(path, geometry.sizePages * PAGE_SIZE_BYTES, mode));
     return initialise(backend, backing, geometry, options, isPrivate);
   } catch (error) {
     undo(backing, isPrivate ? path : undefined);
     throw error;
   }
+}
+
+/**
+ * Locks a new object for its creator; from then on an opener waits. One that came before may have taken the empty object
+ * for abandoned: then it has the lock, or has removed the object, and it alone removes it. (Only the lock's holder removes
+ * what is not ready, so that nobody removes what somebody else has made under the name since.)
+ */
+function lockNew(backing: Backing): Backing {
+  if (tryLock(backing.lockFd, CREATOR_BYTE) && !backing.isRemoved()) return backing;
+  backing.close();
+  const { name } = backing;
+  throw shoalError("ERR_SHOAL_EXISTS", `${name} was removed by another creator before it was locked`, {
+    name,
+  });
 }
 
 /** Removes what a failed creation has made. Its own failures do not hide the first error. */
@@ -142,16 +156,6 @@ function initialise(
   options: CreateOptions,
   isPrivate: boolean,
 ): Session {
-  // From here on an opener waits. One that came before may have taken the empty object for abandoned and removed it.
-  if (!tryLock(backing.lockFd, CREATOR_BYTE) || backing.isRemoved()) {
-    throw shoalError(
-      "ERR_SHOAL_EXISTS",
-      `${backing.name} was removed by another creator before it was locked`,
-      {
-        name: backing.name,
-      },
-    );
-  }
   // The header alone to begin with: longer objects that nobody has signed are not Shoal's (open.ts).
   backing.reserve([{ offset: 0, lengthBytes: HEADER_SIZE_BYTES }]);
   const overlay = layOver(
@@ -170,7 +174,7 @@ function initialise(
       openPinned(pinnedAddress, geometry.sizePages * PAGE_SIZE_BYTES);
     }
     const uuid = describe(backend, backing, overlay, geometry, pinnedAddress, isPrivate);
-    const seat = seatOf(overlay, backing.lockFd, geometry, pinnedAddress);
+    const seat = seatOf(overlay, backing, geometry, false, pinnedAddress);
     sitDown(seat, CREATOR_SLOT);
     overlay.core.setSegmentState(STATE_READY);
     return {

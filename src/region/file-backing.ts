@@ -42,11 +42,11 @@ function makeFileBacking(parts: FileBackingParts): Backing {
       return { sizeBytes, ownerUid: uid, mode: mode & 0o7777 };
     },
     read: (into) => checkResult(native.pread(fd, into, 0), "pread", { fd, lengthBytes: into.length }),
-    map(address, spanBytes, readOnly) {
+    map(address, offset, lengthBytes, readOnly) {
       const share = readOnly ? constants.MAP_PRIVATE : constants.MAP_SHARED;
       const flags = share | constants.MAP_FIXED | constants.MAP_NORESERVE;
-      const result = native.mmap(address, spanBytes, constants.PROT_NONE, flags, fd, 0);
-      checkResult(result, "mmap", { name, spanBytes });
+      const result = native.mmap(address, lengthBytes, constants.PROT_NONE, flags, fd, offset);
+      checkResult(result, "mmap", { name, offset, lengthBytes });
     },
     pin(address, spanBytes) {
       const { device, inode } = fstat(fd);

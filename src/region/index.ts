@@ -1,13 +1,10 @@
 /** `shoal/region`: named, growable segments of shared memory. */
 export { ERROR_CODES, ShoalError } from "../errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "../errors.ts";
-export { backendNameOf } from "./backends.ts";
-export { instantiateCore, useCheckpoint } from "./core.ts";
-export type { Checkpoint, Core, HeapCore, Survey } from "./core.ts";
-export type { Contents } from "./geometry.ts";
 export type { ListOptions, RegionSummary } from "./list.ts";
 export { BACKEND_NAMES } from "./options.ts";
 export type { AddressSearch, BackendName, CreateOptions, OpenOptions } from "./options.ts";
 export type { ParticipantInfo } from "./participants.ts";
 export type { RawOptions, RawRegion } from "./raw.ts";
 export { Region } from "./region.ts";
+export type { SharedMemory } from "./region.ts";

@@ -210,7 +210,7 @@ function attach(
       pinned = header.fixedAddress;
       openPinned(pinned, header.sizePages * PAGE_SIZE_BYTES);
     }
-    const seat = seatOf(overlay, backing.lockFd, header, pinned);
+    const seat = seatOf(overlay, backing, header, readOnly, pinned);
     // It may have grown since the header was read.
     seat.catchUp();
     if (!readOnly) recoverDead(seat, -1);
@@ -248,7 +248,11 @@ export function openOrCreateSession(
   created: Contents,
 ): Session {
   if (options.readOnly === true) {
-    throw shoalError("ERR_SHOAL_ARGUMENT", "openOrCreate cannot be readOnly: what it creates it must write; use open", { name });
+    throw shoalError(
+      "ERR_SHOAL_ARGUMENT",
+      "openOrCreate cannot be readOnly: what it creates it must write; use open",
+      { name },
+    );
   }
   for (let round = 1; ; round++) {
     try {

@@ -3,15 +3,18 @@
  *
  * The engine reserves the span's addresses; the segment is laid over all of them without access, and the part in use is
  * opened. Growing is then the engine's own business: `memory.grow` opens the next pages, which already are the
- * segment's. Closing lays private zero pages over everything, so a view that somebody kept reads zeros.
+ * segment's. (An engine that zeroes them on the way is given other pages to zero: see extend.) Closing lays private zero
+ * pages over everything, so a view that somebody kept reads zeros.
  *
  * A guard watches the span: when somebody truncates the file underneath, the lost pages are replaced by zeros and
  * `flags` says so, instead of the process dying of SIGBUS.
  */
 
+import { writeSync } from "node:fs";
 import { shoalError } from "../errors.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { checkResult } from "../os/errno.ts";
+import { close, memfdCreate } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import type { Backing } from "./backing.ts";
 import { instantiateCore } from "./core.ts";
@@ -78,9 +81,8 @@ export function layOver(
   const flags = makeFlags();
   const guardId = checkResult(native.guardAdd(address, spanBytes, flags), "sigaction", { spanBytes });
   try {
-    backing.map(address, spanBytes, readOnly);
-    const access = constants.PROT_READ | constants.PROT_WRITE;
-    checkResult(native.mprotect(address, sizeBytes, access), "mprotect", { sizeBytes });
+    backing.map(address, 0, spanBytes, readOnly);
+    openPages(address, sizeBytes);
     const core = instantiateCore(memory, module);
     return { memory, core, address, spanBytes, flags, guardId };
   } catch (error) {
@@ -89,15 +91,77 @@ export function layOver(
   }
 }
 
+let wipes: boolean | undefined;
+
+/**
+ * Whether this engine writes zeros into the pages that `memory.grow` adds, as JavaScriptCore does: over a segment that
+ * would wipe what others have written there. Tried out once a process, on a memory file of its own.
+ */
+function growthWipes(): boolean {
+  if (wipes !== undefined) return wipes;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true });
+  const address = native.addressOf(new Uint8Array(memory.buffer));
+  const fd = memfdCreate("shoal-probe");
+  try {
+    writeSync(fd, Uint8Array.of(1), 0, 1, 2 * PAGE_SIZE_BYTES - 1);
+    const flags = constants.MAP_SHARED | constants.MAP_FIXED;
+    const access = constants.PROT_READ | constants.PROT_WRITE;
+    checkResult(native.mmap(address, 2 * PAGE_SIZE_BYTES, access, flags, fd, 0), "mmap", { fd });
+    memory.grow(1);
+    wipes = new Uint8Array(memory.buffer)[2 * PAGE_SIZE_BYTES - 1] !== 1;
+    return wipes;
+  } finally {
+    layZeros(address, 2 * PAGE_SIZE_BYTES);
+    close(fd);
+  }
+}
+
+/** Opens the segment's next pages, which have their storage, to this process. */
+export function extend(
+  overlay: Overlay,
+  backing: Backing,
+  fromPages: number,
+  toPages: number,
+  readOnly: boolean,
+): void {
+  const { memory, address } = overlay;
+  const offset = fromPages * PAGE_SIZE_BYTES;
+  const lengthBytes = (toPages - fromPages) * PAGE_SIZE_BYTES;
+  const isWiped = growthWipes();
+  if (isWiped) layZeros(address + offset, lengthBytes);
+  try {
+    memory.grow(toPages - fromPages);
+  } catch (cause) {
+    const sizeBytes = toPages * PAGE_SIZE_BYTES;
+    throw shoalError(
+      "ERR_SHOAL_NO_SPACE",
+      `the engine cannot extend its memory to the ${sizeBytes} bytes that the segment has now`,
+      { sizeBytes },
+      cause,
+    );
+  } finally {
+    // The engine has had zero pages to wipe; now the segment's own take their place.
+    if (isWiped) backing.map(address + offset, offset, lengthBytes, readOnly);
+  }
+  if (isWiped) openPages(address + offset, lengthBytes);
+}
+
+function layZeros(address: number, lengthBytes: number): void {
+  const share =
+    constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED | constants.MAP_NORESERVE;
+  checkResult(native.mmap(address, lengthBytes, constants.PROT_NONE, share, -1, 0), "mmap", { lengthBytes });
+}
+
+function openPages(address: number, lengthBytes: number): void {
+  const access = constants.PROT_READ | constants.PROT_WRITE;
+  checkResult(native.mprotect(address, lengthBytes, access), "mprotect", { lengthBytes });
+}
+
 /** Replaces the segment by private zero pages. The engine frees the span when nothing refers to the memory. */
 export function peel(overlay: Omit<Overlay, "core">): void {
   const { memory, address, spanBytes, flags, guardId } = overlay;
   Atomics.or(flags, 0, FLAG_CLOSED);
-  const share =
-    constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED | constants.MAP_NORESERVE;
-  const sizeBytes = memory.buffer.byteLength;
-  checkResult(native.mmap(address, spanBytes, constants.PROT_NONE, share, -1, 0), "mmap", { spanBytes });
-  const access = constants.PROT_READ | constants.PROT_WRITE;
-  checkResult(native.mprotect(address, sizeBytes, access), "mprotect", { sizeBytes });
+  layZeros(address, spanBytes);
+  openPages(address, memory.buffer.byteLength);
   native.guardRemove(guardId);
 }

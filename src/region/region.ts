@@ -32,6 +32,13 @@ import type { Session } from "./session.ts";
 
 const PLAIN: Contents = { allocator: ALLOCATOR_NONE, defaultSizeBytes: DEFAULT_REGION_SIZE_BYTES };
 
+/** A shared WebAssembly.Memory, as far as TypeScript's own libraries without the DOM's can name it. */
+export interface SharedMemory {
+  readonly buffer: ArrayBufferLike;
+  /** For Region: call Region.grow, which reserves storage first. */
+  grow(pages: number): number;
+}
+
 /** Word index of the published size. */
 const SIZE_WORD = H_SIZE_PAGES >> 2;
 
@@ -166,8 +173,8 @@ export class Region implements Disposable {
     return this.#bytes.buffer as SharedArrayBuffer;
   }
 
-  /** The memory itself, for other WebAssembly modules to import. */
-  get memory(): WebAssembly.Memory {
+  /** The memory itself, a WebAssembly.Memory, for other WebAssembly modules to import. */
+  get memory(): SharedMemory {
     return this.#session.overlay.memory;
   }
 

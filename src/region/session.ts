@@ -4,14 +4,13 @@
  * Made by create.ts or open.ts, ended here. Region and Heap are faces on it. Ending twice is harmless.
  */
 
-import { shoalError } from "../errors.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { native } from "../os/native.ts";
 import type { Backing } from "./backing.ts";
 import { instantiateSurvey } from "./core.ts";
 import type { Survey } from "./core.ts";
 import type { Geometry } from "./geometry.ts";
-import { FLAG_CLOSED, FLAG_DAMAGED, peel } from "./overlay.ts";
+import { extend, FLAG_CLOSED, FLAG_DAMAGED, peel } from "./overlay.ts";
 import type { Overlay } from "./overlay.ts";
 import { leaveSeat } from "./participants.ts";
 import type { Seat } from "./participants.ts";
@@ -50,38 +49,35 @@ function isEnded(session: Session): boolean {
 }
 
 /** Makes this memory, and the mapping at the fixed address if there is one, as large as the segment is. */
-function catchUp(overlay: Overlay, geometry: Pick<Geometry, "spanPages">, pinnedAddress: number): void {
+function catchUp(
+  overlay: Overlay,
+  backing: Backing,
+  spanPages: number,
+  readOnly: boolean,
+  pinnedAddress: number,
+): void {
   const mapped = overlay.memory.buffer.byteLength / PAGE_SIZE_BYTES;
   // A damaged size must not lead beyond the span, where the engine would throw.
-  const published = Math.min(overlay.core.sizePages() >>> 0, geometry.spanPages);
+  const published = Math.min(overlay.core.sizePages() >>> 0, spanPages);
   if (published <= mapped) return;
-  try {
-    overlay.memory.grow(published - mapped);
-  } catch (cause) {
-    const sizeBytes = published * PAGE_SIZE_BYTES;
-    throw shoalError(
-      "ERR_SHOAL_NO_SPACE",
-      `the engine cannot extend its memory to the ${sizeBytes} bytes that the segment has now`,
-      { sizeBytes },
-      cause,
-    );
-  }
+  extend(overlay, backing, mapped, published, readOnly);
   if (pinnedAddress !== 0) openPinned(pinnedAddress, published * PAGE_SIZE_BYTES);
 }
 
 /** The participants' side of an open segment. */
 export function seatOf(
   overlay: Overlay,
-  lockFd: number,
+  backing: Backing,
   geometry: Pick<Geometry, "slotCount" | "slotsOffset" | "spanPages">,
+  readOnly: boolean,
   pinnedAddress: number,
 ): Seat {
   return {
     core: overlay.core,
-    lockFd,
+    lockFd: backing.lockFd,
     slotCount: geometry.slotCount,
     slotsOffset: geometry.slotsOffset,
-    catchUp: () => catchUp(overlay, geometry, pinnedAddress),
+    catchUp: () => catchUp(overlay, backing, geometry.spanPages, readOnly, pinnedAddress),
   };
 }
 

@@ -63,7 +63,7 @@ function makeSysvBacking(name: SysvName, id: number, lockFd: number): Backing {
       return { sizeBytes, ownerUid: uid, mode: mode & 0o777 };
     },
     read: (into) => copyOut(id, into),
-    map(address, spanBytes, readOnly) {
+    map(address, _offset, spanBytes, readOnly) {
       if (readOnly) return mapCopy(id, address, spanBytes);
       checkResult(native.shmat(id, address, constants.SHM_REMAP), "shmat", { id, spanBytes });
     },

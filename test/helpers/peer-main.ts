@@ -8,7 +8,8 @@ import { parentPort } from "node:worker_threads";
 import { Heap } from "../../src/heap/index.ts";
 import * as os from "../../src/os/index.ts";
 import { native } from "../../src/os/native.ts";
-import { Region, useCheckpoint } from "../../src/region/index.ts";
+import { useCheckpoint } from "../../src/region/core.ts";
+import { Region } from "../../src/region/index.ts";
 import { holdings } from "./holdings.ts";
 
 /** What a function that runs here may use. */
