@@ -101,6 +101,7 @@ export function publishSize(pages: u32): u32 {
   let current = loadSizePages();
   while (current < pages && !casSizePages(current, pages)) current = loadSizePages();
   if (current >= pages) return current;
-  addGrowths(1);
+  // The first size is the creation's.
+  if (current != 0) addGrowths(1);
   return pages;
 }

@@ -345,7 +345,7 @@ function conclude(crew: Crew, attachSeconds: number): FillResult {
     fillSeconds,
     bytesPerSecond: Math.round(options.sizeBytes / fillSeconds),
     ...verdict,
-    growths: region.growths - 1,
+    growths: region.growths,
     segmentSizeBytes: region.segmentSizeBytes,
     killed: crew.killed === null ? null : { ...crew.killed, deadSlots },
     participantsBefore: before.length,

@@ -9,7 +9,7 @@
  *       0  state u32: epoch << 2 | SLOT_FREE, SLOT_LIVE or SLOT_RECOVERING; the epoch counts the slot's users
  *       4  pid u32            8  start time of that process, f64 (clock ticks since boot)
  *      16  thread id u32     20  (free)         24  opened at, f64 (milliseconds since 1970)
- *      32  intent kind u32   36  intent's block u32: what recovery must undo (core/intent.ts)
+ *      32  intent kind u32   36  intent's block u32: what recovery must undo (core/realloc.ts)
  *      64  scratch, 64 B: arguments that do not fit in registers (names)
  *     128  (free)
  *     256  current[64] u32: for each size class, the page allocated from now (a page index; 0 = none)

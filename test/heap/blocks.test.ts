@@ -12,7 +12,8 @@ test("every size from 1 to 33000 gets a block at least as large, at most an eigh
     const handle = heap.alloc(size);
     const usable = heap.usableSize(handle);
     assert.ok(usable >= size, `${size} got ${usable}`);
-    const most = size <= 256 ? size + 15 : size <= 8192 ? size * 1.125 + 16 : size <= 32_768 ? size * 1.5 : 65_536;
+    const most =
+      size <= 256 ? size + 15 : size <= 8192 ? size * 1.125 + 16 : size <= 32_768 ? size * 1.5 : 65_536;
     assert.ok(usable <= most, `${size} got ${usable}, more than ${most}`);
     assert.equal(handle % 16, 0);
     heap.free(handle);

@@ -39,7 +39,19 @@ test("setIfAbsent keeps what is there and says what that is", (t) => {
 
 test("names are 1 to 48 bytes of UTF-8, and differ as their bytes do", (t) => {
   const heap = createHeap(t);
-  const names = ["a", "A", "a\0", "a ", "ä", "a\u0308", "日本", "🦈".repeat(12), "x".repeat(48), "x".repeat(47), "../etc"];
+  const names = [
+    "a",
+    "A",
+    "a\0",
+    "a ",
+    "ä",
+    "a\u0308",
+    "日本",
+    "🦈".repeat(12),
+    "x".repeat(48),
+    "x".repeat(47),
+    "../etc",
+  ];
   const handles = names.map((name) => {
     const handle = heap.alloc(16);
     heap.roots.set(name, handle);
@@ -149,7 +161,9 @@ test("of four processes that set a root if it is absent, one wins and all learn 
     peers.map((peer) =>
       peer.run(({ Heap }, heapName) => {
         const mine = Heap.open(heapName);
-        return Array.from({ length: 100 }, (_, index) => mine.roots.setIfAbsent(`root ${index}`, mine.alloc(16)));
+        return Array.from({ length: 100 }, (_, index) =>
+          mine.roots.setIfAbsent(`root ${index}`, mine.alloc(16)),
+        );
       }, heap.region.name),
     ),
   );

@@ -294,7 +294,7 @@ test("R7 the cooperative fill: eight processes grow one segment while they write
       stop,
     );
     assert.ok(results.every(({ clashes }) => clashes === 0));
-    assert.ok(region.growths > 1);
+    assert.ok(region.growths > 0);
     await Promise.all(peers.map((peer) => peer.run(({ region: at }) => at().close())));
     region.remove();
   }
