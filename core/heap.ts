@@ -4,9 +4,7 @@
 
 export {
   attach,
-  beginSegment,
   describeSegment,
-  errorDetail,
   findSlot,
   publishSize,
   recoverSlot,
@@ -14,7 +12,7 @@ export {
   sizePages,
   takeSlot,
 } from "./segment";
-export { become, lastError } from "./state";
+export { become, errorDetail, lastError } from "./state";
 export { alloc, free, usableSize } from "./slab";
 export { calloc, realloc } from "./realloc";
 export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";

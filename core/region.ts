@@ -38,17 +38,6 @@ import {
   storeSegmentState,
 } from "./mem";
 
-/** The first store into a new segment: an opener that comes now knows what this is and whom it waits for. */
-export function beginSegment(format: u32, creatorPid: u32, creatorStartTicks: f64): void {
-  setHeader(H_CREATOR_PID, creatorPid);
-  setSlotNumber(0, H_CREATOR_START, creatorStartTicks);
-  setHeader(H_FORMAT, format);
-  setHeader(H_BYTE_ORDER, BYTE_ORDER_MARK);
-  setHeader(H_MAGIC + 4, MAGIC_HIGH);
-  setHeader(H_MAGIC, MAGIC_LOW);
-  storeSegmentState(STATE_INITIALISING);
-}
-
 /** The header's constants; src/region has computed them. */
 export function describeSegment(
   backend: u32,

@@ -8,7 +8,7 @@
  * cannot be done now returns a code (src/layout/result.ts).
  */
 
-export { attach, errorDetail } from "./state";
-export { beginSegment, describeSegment, publishSize, setSegmentState, sizePages } from "./region";
+export { attach } from "./state";
+export { describeSegment, publishSize, setSegmentState, sizePages } from "./region";
 export { recoverSlot, takeSlot } from "./recover";
 export { findSlot } from "./slots";

@@ -45,9 +45,9 @@ let detail: u32 = 0;
 
 /**
  * Reads the header's constants into the instance, checking each against what the others allow, so that nothing
- * below has to. Returns OK or CORRUPT.
+ * below has to. Returns 0, or the offset of the first that contradicts them.
  */
-export function attach(): i32 {
+export function attach(): u32 {
   slotCount = getHeader(H_SLOT_COUNT);
   slotsOffset = getHeader(H_SLOTS_OFFSET);
   rootCount = getHeader(H_ROOT_COUNT);
@@ -57,23 +57,22 @@ export function attach(): i32 {
   spanPages = getHeader(H_SPAN_PAGES);
   me = 0;
   mySlot = 0;
-  if (spanPages == 0 || spanPages > <u32>MAX_PAGE_COUNT) return corruptAt(H_SPAN_PAGES);
-  if (slotCount == 0 || slotCount > <u32>MAX_SLOT_COUNT) return corruptAt(H_SLOT_COUNT);
-  if (slotsOffset != HEADER_SIZE_BYTES) return corruptAt(H_SLOTS_OFFSET);
+  if (spanPages == 0 || spanPages > <u32>MAX_PAGE_COUNT) return H_SPAN_PAGES;
+  if (slotCount == 0 || slotCount > <u32>MAX_SLOT_COUNT) return H_SLOT_COUNT;
+  if (slotsOffset != HEADER_SIZE_BYTES) return H_SLOTS_OFFSET;
   const mapped = (<u64>memory.size()) << PAGE_SHIFT;
   let end = <u64>slotsOffset + <u64>slotCount * SLOT_SIZE_BYTES;
   if (rootsOffset != 0) {
-    if (rootsOffset < end || rootCount > 65536) return corruptAt(H_ROOTS_OFFSET);
+    if (rootsOffset < end || rootCount > 65536) return H_ROOTS_OFFSET;
     end = <u64>rootsOffset + <u64>rootCount * ROOT_SIZE_BYTES;
   }
   if (tableOffset != 0) {
-    if (tableOffset < end || (tableOffset & (TABLE_BYTES_PER_PAGE - 1)) != 0)
-      return corruptAt(H_TABLE_OFFSET);
+    if (tableOffset < end || (tableOffset & (TABLE_BYTES_PER_PAGE - 1)) != 0) return H_TABLE_OFFSET;
     end = <u64>tableOffset + <u64>spanPages * TABLE_BYTES_PER_PAGE;
-    if ((dataOffset & (PAGE_SIZE_BYTES - 1)) != 0) return corruptAt(H_DATA_OFFSET);
+    if ((dataOffset & (PAGE_SIZE_BYTES - 1)) != 0) return H_DATA_OFFSET;
   }
-  if (dataOffset < end || dataOffset > mapped) return corruptAt(H_DATA_OFFSET);
-  return OK;
+  if (dataOffset < end || dataOffset > mapped) return H_DATA_OFFSET;
+  return 0;
 }
 
 /** From now on this instance speaks for the participant in slot `index` (which must be in range). */

@@ -184,6 +184,21 @@ static napi_value call_pread(napi_env env, napi_callback_info info) {
   return shoal_errno_or(env, pread((int)fd, data, length, offset));
 }
 
+/* pwrite(fd, Uint8Array, offset) -> bytes written */
+static napi_value call_pwrite(napi_env env, napi_callback_info info) {
+  napi_value argv[3];
+  int64_t fd, offset;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void *data = NULL;
+  if (!shoal_args(env, info, 3, argv) || !shoal_int64(env, argv[0], &fd) || !shoal_int64(env, argv[2], &offset) ||
+      napi_get_typedarray_info(env, argv[1], &type, &length, &data, NULL, NULL) != napi_ok ||
+      type != napi_uint8_array) {
+    return shoal_result(env, -EINVAL);
+  }
+  return shoal_errno_or(env, pwrite((int)fd, data, length, offset));
+}
+
 /* fchmod(fd, mode) -> 0 */
 static napi_value call_fchmod(napi_env env, napi_callback_info info) {
   int64_t a[2];
@@ -216,6 +231,7 @@ void shoal_files_init(napi_env env, napi_value exports) {
     { "fallocate", call_fallocate },
     { "fstat", call_fstat },
     { "pread", call_pread },
+    { "pwrite", call_pwrite },
     { "fchmod", call_fchmod },
     { "getrandom", call_getrandom },
   };

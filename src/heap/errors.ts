@@ -5,10 +5,10 @@
 import { shoalError } from "../errors.ts";
 import type { ShoalError } from "../errors.ts";
 import * as result from "../layout/result.ts";
-import type { Core } from "../region/core.ts";
+import type { HeapCore } from "../region/core.ts";
 
 /** The error for a failed call about `handle`. `call` names the call for the message. */
-export function handleError(core: Core, code: number, call: string, handle: number): ShoalError {
+export function handleError(core: HeapCore, code: number, call: string, handle: number): ShoalError {
   const shown = `${call}(${handle})`;
   switch (code) {
     case result.DOUBLE_FREE:

@@ -56,6 +56,7 @@ export interface Native {
   /** Fills: size, mode, uid, gid, dev, ino, nlink, bytes occupied. */
   fstat(fd: number, out: Float64Array): number;
   pread(fd: number, into: Uint8Array, offset: number): number;
+  pwrite(fd: number, from: Uint8Array, offset: number): number;
   fchmod(fd: number, mode: number): number;
   /** Fills the view, of at most 256 bytes. */
   getrandom(into: Uint8Array): number;

@@ -34,6 +34,11 @@ export interface Backing {
   map(address: number, offset: number, lengthBytes: number, readOnly: boolean): void;
   /** Maps at exactly this address, once a process. 0 or more, or -errno. */
   pin(address: number, spanBytes: number): number;
+  /**
+   * Writes the signature, HEADER_SIZE_BYTES long, at the start of a new object. A file is either still empty afterwards
+   * (its creator has died) or signed; a System V segment, which has its size from the beginning, gets its magic last.
+   */
+  sign(signature: Uint8Array): void;
   /** Makes sure of storage for ranges of bytes, lengthening the object if need be. */
   reserve(ranges: readonly { offset: number; lengthBytes: number }[]): void;
   /** Whether the name still leads to this object. */

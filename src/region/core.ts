@@ -12,10 +12,9 @@ import { packageRoot } from "../os/native.ts";
 
 /** What core/segment.ts exports. Result codes are in src/layout/result.ts. */
 export interface Core {
+  /** 0, or the offset of what contradicts itself in the header. */
   attach(): number;
-  errorDetail(): number;
 
-  beginSegment(format: number, creatorPid: number, creatorStartTicks: number): void;
   describeSegment(
     backend: number,
     allocator: number,
@@ -42,6 +41,7 @@ export interface Core {
 export interface HeapCore extends Core {
   become(slotIndex: number): void;
   lastError(): number;
+  errorDetail(): number;
   alloc(sizeBytes: number): number;
   calloc(sizeBytes: number): number;
   realloc(handle: number, sizeBytes: number): number;

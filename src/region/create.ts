@@ -4,7 +4,7 @@
  *   1. the object, exclusively: of several creators one goes on, the others get ERR_SHOAL_EXISTS
  *   2. the lock of slot 0, which will be the creator's own: while it is held and the segment is not ready, it is being
  *      initialised by somebody alive
- *   3. the header's storage, and in it who is at work, then `initialising`
+ *   3. the signature: what this will be, and who is at work
  *   4. storage for all of it, so that a full file system is an error here and not a SIGBUS later; the constants
  *   5. the creator in its slot
  *   6. `ready`, the linearisation point: an opener sees all of it or waits
@@ -23,11 +23,9 @@ import {
   H_FLAGS,
   H_LOCK_INODE,
   H_UUID,
-  HEADER_SIZE_BYTES,
   PAGE_SIZE_BYTES,
   STATE_READY,
 } from "../layout/header.ts";
-import { FORMAT_STAMP } from "../layout/stamp.ts";
 import { checkResult } from "../os/errno.ts";
 import { fstat, tryLock } from "../os/index.ts";
 import { native } from "../os/native.ts";
@@ -36,7 +34,8 @@ import type { Backend, Backing } from "./backing.ts";
 import { openPinned, pinAnywhere } from "./fixed-address.ts";
 import { planGeometry, storageRanges } from "./geometry.ts";
 import type { Contents, Geometry } from "./geometry.ts";
-import { DEFAULT_MODE } from "./options.ts";
+import { signatureOf } from "./header.ts";
+import { DEFAULT_MODE, EMPTY_GRACE_MS } from "./options.ts";
 import type { CreateOptions } from "./options.ts";
 import { layOver, peel } from "./overlay.ts";
 import type { Overlay } from "./overlay.ts";
@@ -110,7 +109,8 @@ export function createSession(name: string | undefined, options: CreateOptions, 
   const path = isPrivate ? makePrivatePath(options.template ?? DEFAULT_TEMPLATE) : name;
   let backing: Backing | undefined;
   try {
-    backing = lockNew(backend.create(path, geometry.sizePages * PAGE_SIZE_BYTES, mode));
+    const startedMs = performance.now();
+    backing = lockNew(backend.create(path, geometry.sizePages * PAGE_SIZE_BYTES, mode), startedMs);
     return initialise(backend, backing, geometry, options, isPrivate);
   } catch (error) {
     undo(backing, isPrivate ? path : undefined);
@@ -123,8 +123,11 @@ export function createSession(name: string | undefined, options: CreateOptions, 
  * for abandoned: then it has the lock, or has removed the object, and it alone removes it. (Only the lock's holder removes
  * what is not ready, so that nobody removes what somebody else has made under the name since.)
  */
-function lockNew(backing: Backing): Backing {
-  if (tryLock(backing.lockFd, CREATOR_BYTE) && !backing.isRemoved()) return backing;
+function lockNew(backing: Backing, startedMs: number): Backing {
+  if (tryLock(backing.lockFd, CREATOR_BYTE)) {
+    // Who might remove it has to see it empty for the grace period first: before that there is no need to look.
+    if (performance.now() - startedMs < EMPTY_GRACE_MS || !backing.isRemoved()) return backing;
+  }
   backing.close();
   const { name } = backing;
   throw shoalError("ERR_SHOAL_EXISTS", `${name} was removed by another creator before it was locked`, {
@@ -156,8 +159,8 @@ function initialise(
   options: CreateOptions,
   isPrivate: boolean,
 ): Session {
-  // The header alone to begin with: longer objects that nobody has signed are not Shoal's (open.ts).
-  backing.reserve([{ offset: 0, lengthBytes: HEADER_SIZE_BYTES }]);
+  backing.sign(signatureOf(process.pid, processStartTicks()));
+  backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
   const overlay = layOver(
     backing,
     geometry,
@@ -166,8 +169,6 @@ function initialise(
   );
   let pinnedAddress = 0;
   try {
-    overlay.core.beginSegment(FORMAT_STAMP, process.pid, processStartTicks());
-    backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
     if (options.fixedAddress !== undefined && options.fixedAddress !== false) {
       const search = options.fixedAddress === true ? {} : options.fixedAddress;
       pinnedAddress = pinAnywhere(backing, overlay.spanBytes, search);

@@ -52,6 +52,13 @@ function makeFileBacking(parts: FileBackingParts): Backing {
       const { device, inode } = fstat(fd);
       return native.pinAcquire(address, spanBytes, fd, device, inode);
     },
+    sign(signature) {
+      const written = checkResult(native.pwrite(fd, signature, 0), "pwrite", { name });
+      if (written === signature.length) return;
+      throw shoalError("ERR_SHOAL_NO_SPACE", `only ${written} bytes of the header of ${name} found room`, {
+        written,
+      });
+    },
     reserve(ranges) {
       for (const { offset, lengthBytes } of ranges) {
         if (lengthBytes > 0) fallocate(fd, offset, lengthBytes);

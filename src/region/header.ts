@@ -37,41 +37,65 @@ export function formatUuid(bytes: Uint8Array): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
+let ownSignature: Uint8Array | undefined;
+
+/**
+ * The first thing that a creator writes: what this will be, and whom an opener waits for. A whole header, zeros else.
+ * It is the same for all that a process creates.
+ */
+export function signatureOf(creatorPid: number, creatorStartTicks: number): Uint8Array {
+  if (ownSignature !== undefined) return ownSignature;
+  const bytes = new Uint8Array(layout.HEADER_SIZE_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(layout.H_MAGIC, layout.MAGIC_LOW, true);
+  view.setUint32(layout.H_MAGIC + 4, layout.MAGIC_HIGH, true);
+  view.setUint32(layout.H_FORMAT, FORMAT_STAMP, true);
+  view.setUint32(layout.H_BYTE_ORDER, layout.BYTE_ORDER_MARK, true);
+  view.setUint32(layout.H_STATE, layout.STATE_INITIALISING, true);
+  view.setUint32(layout.H_CREATOR_PID, creatorPid, true);
+  view.setFloat64(layout.H_CREATOR_START, creatorStartTicks, true);
+  ownSignature = bytes;
+  return bytes;
+}
+
 /** How far a segment that is being created has come. */
 export type Progress = "empty" | "initialising" | "ready" | "retired" | "foreign";
 
 /**
  * What the first bytes of an object say. `lengthBytes` is how many there were.
  *
- * The order of a creator's stores is in core/region.ts: it may die after any of them. A state that nobody stores counts
- * as ready, so that parseHeader refuses it: a damaged segment is not one that may be replaced.
+ * A file is signed with its first write, so one that is not, and not empty, is a stranger's. A System V segment has its size
+ * before its creator can write to it, and the magic comes last: `mayBeBlank`. A state that nobody stores counts as ready,
+ * so that parseHeader refuses it: a damaged segment is not one that may be replaced.
  */
-export function progressOf(bytes: Uint8Array, lengthBytes: number): Progress {
+export function progressOf(bytes: Uint8Array, lengthBytes: number, mayBeBlank: boolean): Progress {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (lengthBytes === 0) return "empty";
   if (lengthBytes < layout.HEADER_SIZE_BYTES) return "foreign";
   const low = view.getUint32(layout.H_MAGIC, true);
   const high = view.getUint32(layout.H_MAGIC + 4, true);
-  // All zeros: storage has been reserved and the creator has not written its first word yet.
   const state = view.getUint32(layout.H_STATE, true);
-  if (low === 0 && (high === 0 || high === layout.MAGIC_HIGH) && isBlank(bytes)) return "initialising";
-  if (low !== layout.MAGIC_LOW || high !== layout.MAGIC_HIGH) return "foreign";
+  if (low !== layout.MAGIC_LOW || high !== layout.MAGIC_HIGH) {
+    return mayBeBlank && low === 0 && (high === 0 || high === layout.MAGIC_HIGH) && isBlank(bytes)
+      ? "initialising"
+      : "foreign";
+  }
   if (state === layout.STATE_RETIRED) return "retired";
-  return state === 0 || state === layout.STATE_INITIALISING ? "initialising" : "ready";
+  return state === layout.STATE_INITIALISING ? "initialising" : "ready";
 }
 
-/** Whether nothing is set that a creator sets only after the magic. */
+/** Whether nothing is set but what the signature sets. */
 function isBlank(bytes: Uint8Array): boolean {
   const isZero = (byte: number): boolean => byte === 0;
   return (
-    bytes.subarray(layout.H_UUID, layout.H_CREATOR_PID).every(isZero) &&
+    bytes.subarray(layout.H_UUID, layout.H_STATE).every(isZero) &&
     bytes.subarray(layout.H_BACKEND, layout.HEADER_SIZE_BYTES).every(isZero)
   );
 }
 
 /** Whether the segment says that it is alone in a directory that was made for it. */
 export function ownsDirectory(bytes: Uint8Array, lengthBytes: number): boolean {
-  if (!["ready", "retired"].includes(progressOf(bytes, lengthBytes))) return false;
+  if (!["ready", "retired"].includes(progressOf(bytes, lengthBytes, false))) return false;
   const flags = new DataView(bytes.buffer, bytes.byteOffset).getUint32(layout.H_FLAGS, true);
   return (flags & layout.FLAG_PRIVATE_DIRECTORY) !== 0;
 }

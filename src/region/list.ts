@@ -91,7 +91,7 @@ export function listRegions(options: ListOptions = {}): RegionSummary[] {
 
 function summarise(backing: Backing): RegionSummary | undefined {
   const bytes = new Uint8Array(HEADER_SIZE_BYTES);
-  const progress = progressOf(bytes, backing.read(bytes));
+  const progress = progressOf(bytes, backing.read(bytes), backing.backend === "sysv");
   if (progress === "foreign" || progress === "empty") return undefined;
   // Still zeros, perhaps a stranger's: nothing says that it is Shoal's.
   if (progress === "initialising" && bytes.every((byte) => byte === 0)) return undefined;

@@ -11,7 +11,7 @@
 
 import { shoalError } from "../errors.ts";
 import type { ShoalError } from "../errors.ts";
-import { H_CREATOR_PID, H_MAGIC, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { H_CREATOR_PID, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { probeLock, tryLock } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import { backendNameOf, backendOf } from "./backends.ts";
@@ -21,15 +21,13 @@ import { openPinned, pinAt } from "./fixed-address.ts";
 import type { Contents } from "./geometry.ts";
 import { checkObjectSize, parseHeader, progressOf } from "./header.ts";
 import type { Header, Progress } from "./header.ts";
-import { DEFAULT_TIMEOUT_MS } from "./options.ts";
+import { DEFAULT_TIMEOUT_MS, EMPTY_GRACE_MS } from "./options.ts";
 import type { CreateOptions, OpenOptions } from "./options.ts";
 import { layOver, peel } from "./overlay.ts";
 import { CREATOR_BYTE, recoverDead, takeSeat } from "./participants.ts";
 import { seatOf } from "./session.ts";
 import type { Session } from "./session.ts";
 
-/** How long an object may be empty with no creator at work before it is called that. */
-const EMPTY_GRACE_MS = 50;
 /** Between two looks at a segment that is being created, which takes well below a millisecond. */
 const LOOK_INTERVAL_MS = 1;
 
@@ -50,8 +48,9 @@ export function openSession(name: string, options: OpenOptions, contents: Conten
   const backend = backendOf(options.backend);
   const backing = backend.open(name, options.readOnly ?? false, options.fd);
   try {
-    checkOwner(backing, options);
-    const header = awaitReady(backing, checkTimeout(options.timeoutMs));
+    const status = backing.status();
+    checkOwner(backing.name, status.ownerUid, options);
+    const header = awaitReady(backing, checkTimeout(options.timeoutMs), status.sizeBytes);
     checkContents(header, contents, backing.name);
     return attach(
       backend,
@@ -74,16 +73,15 @@ function checkTimeout(timeoutMs: number | undefined): number {
   });
 }
 
-function checkOwner(backing: Backing, options: OpenOptions): void {
+function checkOwner(name: string, ownerUid: number, options: OpenOptions): void {
   const { allowOwners } = options;
   if (allowOwners === "any") return;
-  const { ownerUid } = backing.status();
   const allowed = allowOwners ?? [process.geteuid?.() ?? 0, 0];
   if (allowed.includes(ownerUid)) return;
   throw shoalError(
     "ERR_SHOAL_OWNER",
-    `${backing.name} belongs to user ${ownerUid}; allowed are ${allowed.join(", ")}: name it in allowOwners if you trust it`,
-    { name: backing.name, ownerUid },
+    `${name} belongs to user ${ownerUid}; allowed are ${allowed.join(", ")}: name it in allowOwners if you trust it`,
+    { name, ownerUid },
   );
 }
 
@@ -101,19 +99,16 @@ function checkContents(header: Header, contents: Contents | undefined, name: str
 
 /** Reads the header into `bytes` and tells how far the object has come. */
 function look(backing: Backing, bytes: Uint8Array): { progress: Progress; lengthBytes: number } {
-  let lengthBytes = backing.read(bytes);
-  const isUnsigned = (): boolean => progressOf(bytes, lengthBytes) === "initialising" && bytes[H_MAGIC] === 0;
-  if (backing.backend !== "sysv" && isUnsigned() && backing.status().sizeBytes !== HEADER_SIZE_BYTES) {
-    // A creator signs the header before it makes the file longer (create.ts): what is still unsigned now is a stranger's.
-    lengthBytes = backing.read(bytes);
-    if (isUnsigned()) return { progress: "foreign", lengthBytes };
-  }
-  return { progress: progressOf(bytes, lengthBytes), lengthBytes };
+  const lengthBytes = backing.read(bytes);
+  return { progress: progressOf(bytes, lengthBytes, backing.backend === "sysv"), lengthBytes };
 }
 
+/** Where headers are read to: parsing copies what it keeps. */
+const headerBytes = new Uint8Array(HEADER_SIZE_BYTES);
+
 /** Waits until the segment is ready; returns its header. */
-function awaitReady(backing: Backing, timeoutMs: number): Header {
-  const bytes = new Uint8Array(HEADER_SIZE_BYTES);
+function awaitReady(backing: Backing, timeoutMs: number, sizeBytes: number): Header {
+  const bytes = headerBytes;
   let started = 0;
   for (;;) {
     // Almost always the first look is enough. After that the creator's lock is looked at before the header: seen free,
@@ -122,13 +117,15 @@ function awaitReady(backing: Backing, timeoutMs: number): Header {
     const { progress, lengthBytes } = look(backing, bytes);
     if (progress === "ready") {
       const header = parseHeader(bytes, backing.name);
-      checkObjectSize(header, backing.status().sizeBytes, backing.name);
+      // Looked at again only if it was smaller before: it may have grown since.
+      const fits = sizeBytes >= header.sizePages * PAGE_SIZE_BYTES;
+      checkObjectSize(header, fits ? sizeBytes : backing.status().sizeBytes, backing.name);
       return header;
     }
     const isFirstLook = started === 0;
     if (isFirstLook) started = performance.now();
     const waitedMs = performance.now() - started;
-    const patienceMs = isAttended ? timeoutMs : Math.min(timeoutMs, EMPTY_GRACE_MS);
+    const patienceMs = isAttended ? timeoutMs : EMPTY_GRACE_MS;
     const isFinal = progress === "foreign" || progress === "retired";
     if (isFirstLook && !isFinal) continue;
     if (isFinal || waitedMs >= patienceMs) {
@@ -196,9 +193,8 @@ function attach(
   const isPinned = header.fixedAddress !== 0 && !readOnly;
   let pinned = 0;
   try {
-    const code = overlay.core.attach();
-    if (code !== 0) {
-      const offset = overlay.core.errorDetail() >>> 0;
+    const offset = overlay.core.attach() >>> 0;
+    if (offset !== 0) {
       throw shoalError(
         "ERR_SHOAL_CORRUPT",
         `the header of ${backing.name} contradicts itself at offset ${offset}`,

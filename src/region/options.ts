@@ -54,7 +54,7 @@ export interface OpenOptions {
    * process (copy-on-write; for System V a copy of the segment as it is at the opening). Default false.
    */
   readonly readOnly?: boolean;
-  /** How long to wait, in milliseconds, while another process is creating the segment. Default 2000. */
+  /** How long to wait, in milliseconds, while another process that is alive is creating the segment. Default 2000. */
   readonly timeoutMs?: number;
   /** Users whose segments may be opened. Default: this process's user and root. */
   readonly allowOwners?: readonly number[] | "any";
@@ -63,6 +63,8 @@ export interface OpenOptions {
 }
 
 export const DEFAULT_TIMEOUT_MS = 2000;
+/** How long an object may be empty with no creator at work before it counts as abandoned. */
+export const EMPTY_GRACE_MS = 50;
 export const DEFAULT_REGION_SIZE_BYTES = 32 * 1024;
 export const DEFAULT_MODE = 0o600;
 export const DEFAULT_PARTICIPANT_COUNT = DEFAULT_SLOT_COUNT;

@@ -30,6 +30,8 @@ export const FLAG_DAMAGED = 2;
 /** A segment in this process's memory. */
 export interface Overlay {
   readonly memory: WebAssembly.Memory;
+  /** The memory as it was when the segment was laid over it. */
+  readonly words: Int32Array;
   readonly core: Core;
   readonly address: number;
   readonly spanBytes: number;
@@ -74,7 +76,8 @@ export function layOver(
   readOnly: boolean,
 ): Overlay {
   const memory = reserveSpan(sizePages, spanPages);
-  const address = native.addressOf(new Uint8Array(memory.buffer));
+  const words = new Int32Array(memory.buffer);
+  const address = native.addressOf(words);
   const spanBytes = spanPages * PAGE_SIZE_BYTES;
   const sizeBytes = sizePages * PAGE_SIZE_BYTES;
   // Before the mapping is there nothing can be lost; after it, nothing may be unguarded.
@@ -84,7 +87,7 @@ export function layOver(
     backing.map(address, 0, spanBytes, readOnly);
     openPages(address, sizeBytes);
     const core = instantiateCore(memory, module);
-    return { memory, core, address, spanBytes, flags, guardId };
+    return { memory, words, core, address, spanBytes, flags, guardId };
   } catch (error) {
     peel({ memory, address, spanBytes, flags, guardId });
     throw error;
@@ -158,7 +161,7 @@ function openPages(address: number, lengthBytes: number): void {
 }
 
 /** Replaces the segment by private zero pages. The engine frees the span when nothing refers to the memory. */
-export function peel(overlay: Omit<Overlay, "core">): void {
+export function peel(overlay: Omit<Overlay, "core" | "words">): void {
   const { memory, address, spanBytes, flags, guardId } = overlay;
   Atomics.or(flags, 0, FLAG_CLOSED);
   layZeros(address, spanBytes);

@@ -50,19 +50,20 @@ export class Region implements Disposable {
   /** One word: 0 = open and whole. See overlay.ts. */
   readonly #flags: Int32Array;
   #pages: number;
+  #buffer: SharedArrayBuffer;
   #words: Int32Array;
-  #bytes: Uint8Array;
 
   private constructor(session: Session) {
     this.#session = session;
     this.#flags = session.overlay.flags;
-    const { buffer } = session.overlay.memory;
+    const { backing, overlay, isPinned, fixedAddress } = session;
+    const { flags, guardId, words } = overlay;
+    const buffer = overlay.memory.buffer as SharedArrayBuffer;
+    this.#buffer = buffer;
     this.#pages = buffer.byteLength / PAGE_SIZE_BYTES;
     // A copy never counts as up to date, so each catchUp() makes it anew.
-    this.#words = this.#isCopy ? new Int32Array(SIZE_WORD + 1) : new Int32Array(buffer);
-    this.#bytes = new Uint8Array(buffer);
-    const { backing, overlay, isPinned, fixedAddress } = session;
-    const { flags, guardId } = overlay;
+    if (this.#isCopy) this.#words = new Int32Array(SIZE_WORD + 1);
+    else this.#words = words.buffer === buffer ? words : new Int32Array(buffer);
     watch(this.#token, { backing, flags, guardId, pinnedAddress: isPinned ? fixedAddress : 0 });
     tie(buffer, this.#token);
   }
@@ -170,7 +171,7 @@ export class Region implements Disposable {
 
   /** The whole segment as far as this participant has caught up. Growth makes a longer one; old views stay valid. */
   get buffer(): SharedArrayBuffer {
-    return this.#bytes.buffer as SharedArrayBuffer;
+    return this.#buffer;
   }
 
   /** The memory itself, a WebAssembly.Memory, for other WebAssembly modules to import. */
@@ -355,18 +356,18 @@ export class Region implements Disposable {
     this.check();
     const { overlay, backing, seat } = this.#session;
     if (this.#isCopy) {
-      backing.read(this.#bytes);
+      backing.read(new Uint8Array(this.#buffer));
       return false;
     }
     seat.catchUp();
-    const { buffer } = overlay.memory;
+    const buffer = overlay.memory.buffer as SharedArrayBuffer;
     const pages = buffer.byteLength / PAGE_SIZE_BYTES;
     // Recovery may have caught up meanwhile, so what counts is what this object knew.
     if (pages === this.#pages) return false;
     this.#pages = pages;
     tie(buffer, this.#token);
+    this.#buffer = buffer;
     this.#words = new Int32Array(buffer);
-    this.#bytes = new Uint8Array(buffer);
     return true;
   }
 

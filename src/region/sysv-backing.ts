@@ -8,7 +8,7 @@
 
 import { unlinkSync } from "node:fs";
 import { ShoalError, shoalError } from "../errors.ts";
-import { BACKEND_SYSV, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { BACKEND_SYSV, H_FORMAT, H_MAGIC, MAGIC_HIGH, MAGIC_LOW, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { checkResult } from "../os/errno.ts";
 import { close, fstat, IPC_PRIVATE, open, shmat, shmget, shmRemove, shmStat } from "../os/index.ts";
 import { native } from "../os/native.ts";
@@ -68,6 +68,7 @@ function makeSysvBacking(name: SysvName, id: number, lockFd: number): Backing {
       checkResult(native.shmat(id, address, constants.SHM_REMAP), "shmat", { id, spanBytes });
     },
     pin: (address, spanBytes) => native.pinAcquireSysv(address, spanBytes, id),
+    sign: (signature) => signSegment(id, signature),
     reserve(ranges) {
       const { sizeBytes } = shmStat(id);
       const needed = Math.max(...ranges.map(({ offset, lengthBytes }) => offset + lengthBytes));
@@ -106,6 +107,16 @@ function mapCopy(id: number, address: number, spanBytes: number): void {
     throw shoalError("ERR_SHOAL_UNSUPPORTED", "this runtime has no external buffers");
   copyOut(id, new Uint8Array(target));
   native.detach(target);
+}
+
+/** The magic last: what has none and is otherwise blank is a segment whose creator is at work, or has died. */
+function signSegment(id: number, signature: Uint8Array): void {
+  using attachment = shmat(id);
+  const segment = new Uint8Array(attachment.buffer, 0, signature.length);
+  segment.set(signature.subarray(H_FORMAT), H_FORMAT);
+  const words = new Int32Array(attachment.buffer, H_MAGIC, 2);
+  Atomics.store(words, 1, MAGIC_HIGH);
+  Atomics.store(words, 0, MAGIC_LOW);
 }
 
 function copyOut(id: number, into: Uint8Array): number {

@@ -35,7 +35,6 @@ export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): Wor
   const { sizePages, spanPages } = geometry;
   const memory = new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
   const core = instantiateCore(memory, "heap");
-  core.beginSegment(1, 1, 1);
   const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } =
     geometry;
   core.describeSegment(

@@ -98,7 +98,7 @@ test("R2 the address is in the header: an attaching process gets exactly it, or 
   writeFileSync(path, new Uint8Array(100));
   throwsCode(() => Region.open(path.slice(8)), "ERR_SHOAL_NOT_SHOAL", /100 bytes/);
   writeFileSync(path, new Uint8Array(4096));
-  throwsCode(() => Region.open(path.slice(8)), "ERR_SHOAL_NOT_READY");
+  throwsCode(() => Region.open(path.slice(8)), "ERR_SHOAL_NOT_SHOAL");
 });
 
 test("R3 a span is reserved and growth fills it; past the size nothing is lost silently", (t) => {

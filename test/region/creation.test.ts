@@ -80,8 +80,7 @@ for (const backend of named) {
       leaksNothing("a refused opening", () => {
         const error = throwsCode(() => Region.open(name, { backend }), "ERR_SHOAL_NOT_READY", /has died/);
         assert.equal(error.details["creatorAlive"], 0);
-        // The first store is the pid; before it nobody can know.
-        assert.equal(error.details["creatorPid"], last === 1 ? 0 : creator.pid);
+        assert.equal(error.details["creatorPid"], creator.pid);
       });
       throwsCode(() => Region.open(name, { backend, readOnly: true, timeoutMs: 0 }), "ERR_SHOAL_NOT_READY");
       throwsCode(() => Region.create(name, { backend }), "ERR_SHOAL_EXISTS");
