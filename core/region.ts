@@ -7,16 +7,10 @@
  */
 
 import {
-  BYTE_ORDER_MARK,
   H_ALLOCATOR,
   H_BACKEND,
-  H_BYTE_ORDER,
-  H_CREATOR_PID,
-  H_CREATOR_START,
   H_DATA_OFFSET,
-  H_FORMAT,
   H_GROW_STEP_PAGES,
-  H_MAGIC,
   H_ROOTS_OFFSET,
   H_ROOT_COUNT,
   H_SLOTS_OFFSET,
@@ -24,9 +18,6 @@ import {
   H_SPAN_PAGES,
   H_TABLE_BYTES_PER_PAGE,
   H_TABLE_OFFSET,
-  MAGIC_HIGH,
-  MAGIC_LOW,
-  STATE_INITIALISING,
 } from "../src/layout/header";
 import {
   addGrowths,
@@ -34,7 +25,6 @@ import {
   loadSegmentState,
   loadSizePages,
   setHeader,
-  setSlotNumber,
   storeSegmentState,
 } from "./mem";
 

@@ -20,7 +20,7 @@ import {
   HEADER_SIZE_BYTES,
 } from "../src/layout/header";
 import { ROOT_SIZE_BYTES } from "../src/layout/root";
-import { CORRUPT, NEED_CATCH_UP, NEED_PAGES, OK } from "../src/layout/result";
+import { CORRUPT, NEED_CATCH_UP, NEED_PAGES } from "../src/layout/result";
 import { MAX_SLOT_COUNT, S_SCRATCH, SLOT_SIZE_BYTES } from "../src/layout/slot";
 import { TABLE_BYTES_PER_PAGE } from "../src/layout/page";
 import { getHeader, loadSizePages } from "./mem";
