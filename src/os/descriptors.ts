@@ -4,12 +4,10 @@
  * Every descriptor that this room opens is close-on-exec and belongs to the thread that opened it: when a worker ends,
  * also by terminate(), its descriptors close. Close them with `close`, not with node:fs.
  */
-import type { ErrorDetails } from "../errors.ts";
 import { shoalError } from "../errors.ts";
 import { checkFd, checkInteger } from "./checks.ts";
-import { checkResult } from "./errno.ts";
+import { checkResult, systemError } from "./errno.ts";
 import { native } from "./native.ts";
-import type { ConstantName } from "./native.ts";
 
 /** How a file or shared memory object is opened. */
 export interface OpenOptions {
@@ -40,8 +38,16 @@ export interface FileStatus {
   readonly occupiedBytes: number;
 }
 
-/** The flags that the options ask for: the number for the kernel, and the names for messages. */
-export function openFlags(options: OpenOptions): { bits: number; names: string; mode: number } {
+/** What an opening call passes to the kernel. */
+export interface OpenFlags {
+  readonly bits: number;
+  readonly mode: number;
+}
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } = native.constants;
+
+/** The flags that the options ask for. */
+export function openFlags(options: OpenOptions): OpenFlags {
   const { access = "read-write", create = false, exclusive = false, truncate = false } = options;
   if (access !== "read" && access !== "read-write") {
     throw shoalError("ERR_SHOAL_ARGUMENT", `access must be "read" or "read-write", not ${String(access)}`);
@@ -51,18 +57,21 @@ export function openFlags(options: OpenOptions): { bits: number; names: string; 
   if (truncate && access === "read")
     throw shoalError("ERR_SHOAL_ARGUMENT", 'truncate needs access "read-write"');
   const mode = checkInteger("mode", options.mode ?? 0o600, 0, 0o7777);
-  const wanted: ConstantName[] = [access === "read" ? "O_RDONLY" : "O_RDWR"];
-  if (create) wanted.push("O_CREAT");
-  if (exclusive) wanted.push("O_EXCL");
-  if (truncate) wanted.push("O_TRUNC");
-  const bits = wanted.reduce((sum, name) => sum | native.constants[name], 0);
-  return { bits, names: wanted.join("|"), mode };
+  const kind = access === "read" ? O_RDONLY : O_RDWR;
+  const bits = kind | (create ? O_CREAT : 0) | (exclusive ? O_EXCL : 0) | (truncate ? O_TRUNC : 0);
+  return { bits, mode };
 }
 
-/** The arguments of an opening call, as an error shows them. */
-export function openArgs(name: string, flags: { names: string; mode: number }): ErrorDetails {
-  const isCreating = flags.names.includes("O_CREAT");
-  return { name, flags: flags.names, ...(isCreating ? { mode: `0o${flags.mode.toString(8)}` } : {}) };
+/** `fd`, or the error of the opening call that gave it. Names and numbers are put together only for the error. */
+export function checkOpened(fd: number, call: string, name: string, { bits, mode }: OpenFlags): number {
+  if (fd >= 0) return fd;
+  const names = [(bits & O_RDWR) === 0 ? "O_RDONLY" : "O_RDWR"];
+  if ((bits & O_CREAT) !== 0) names.push("O_CREAT");
+  if ((bits & O_EXCL) !== 0) names.push("O_EXCL");
+  if ((bits & O_TRUNC) !== 0) names.push("O_TRUNC");
+  const isCreating = (bits & O_CREAT) !== 0;
+  const flags = names.join("|");
+  throw systemError(call, fd, { name, flags, ...(isCreating ? { mode: `0o${mode.toString(8)}` } : {}) });
 }
 
 /**
@@ -76,7 +85,7 @@ export function open(path: string, options: OpenOptions = {}): number {
     throw shoalError("ERR_SHOAL_ARGUMENT", "path must be a string that is not empty and holds no NUL");
   }
   const flags = openFlags(options);
-  return checkResult(native.open(path, flags.bits, flags.mode), "open", openArgs(path, flags));
+  return checkOpened(native.open(path, flags.bits, flags.mode), "open", path, flags);
 }
 
 /**

@@ -2,7 +2,7 @@
  * POSIX shared memory objects: named memory, visible as files in /dev/shm, gone at reboot.
  */
 import { shoalError } from "../errors.ts";
-import { openArgs, openFlags } from "./descriptors.ts";
+import { checkOpened, openFlags } from "./descriptors.ts";
 import type { OpenOptions } from "./descriptors.ts";
 import { checkResult } from "./errno.ts";
 import { native } from "./native.ts";
@@ -44,7 +44,7 @@ export function checkShmName(name: string): string {
 export function shmOpen(name: string, options: OpenOptions = {}): number {
   checkShmName(name);
   const flags = openFlags(options);
-  return checkResult(native.shmOpen(name, flags.bits, flags.mode), "shm_open", openArgs(name, flags));
+  return checkOpened(native.shmOpen(name, flags.bits, flags.mode), "shm_open", name, flags);
 }
 
 /**

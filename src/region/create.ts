@@ -222,11 +222,7 @@ function describe(
   );
   const view = new DataView(memory.buffer);
   const uuid = new Uint8Array(memory.buffer, H_UUID, 16);
-  // From the kernel: loading node:crypto for sixteen bytes would cost more than all the rest of a creation.
-  const random = new Uint8Array(16);
-  checkResult(native.getrandom(random), "getrandom");
-  random[6] = (random[6]! & 0x0f) | 0x40; // a random UUID, RFC 9562 version 4
-  random[8] = (random[8]! & 0x3f) | 0x80;
+  const random = randomUuid();
   uuid.set(random);
   view.setUint32(H_FLAGS, isPrivate ? FLAG_PRIVATE_DIRECTORY : 0, true);
   view.setFloat64(H_FIXED_ADDRESS, fixedAddress, true);
@@ -235,4 +231,24 @@ function describe(
   if (core.attach() !== 0)
     throw shoalError("ERR_SHOAL_CORRUPT", "the new segment's header contradicts itself");
   return random;
+}
+
+const UUID_BYTES = 16;
+const randomPool = new Uint8Array(16 * UUID_BYTES);
+let randomUsedBytes = randomPool.length;
+
+/**
+ * A random UUID (RFC 9562 version 4), from the kernel's randomness, sixteen at a time: loading node:crypto for sixteen bytes
+ * would cost more than all the rest of a creation.
+ */
+function randomUuid(): Uint8Array {
+  if (randomUsedBytes === randomPool.length) {
+    checkResult(native.getrandom(randomPool), "getrandom");
+    randomUsedBytes = 0;
+  }
+  const bytes = randomPool.slice(randomUsedBytes, randomUsedBytes + UUID_BYTES);
+  randomUsedBytes += UUID_BYTES;
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return bytes;
 }

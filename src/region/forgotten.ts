@@ -31,22 +31,24 @@ const collected = new FinalizationRegistry<Holding>(giveBack);
 const tokens = new WeakMap<ArrayBufferLike, Token>();
 
 /** What is to be watched from the next turn of the event loop on. */
-let fresh: { token: Token; holding: Holding }[] = [];
+let fresh: { token: Token; buffer: ArrayBufferLike; holding: Holding }[] = [];
 
 /**
- * Gives back what is held when the token is collected. Registering costs the engine several microseconds, now and at each
+ * Gives back what is held when neither the token nor a buffer of the opening can be reached. Registering costs the engine several microseconds, now and at each
  * collection, so it is put off: what is opened and closed in one turn never pays.
  */
-export function watch(token: Token, holding: Holding): void {
+export function watch(token: Token, buffer: ArrayBufferLike, holding: Holding): void {
   if (fresh.length === 0) setImmediate(registerFresh).unref();
-  fresh.push({ token, holding });
+  fresh.push({ token, buffer, holding });
 }
 
 function registerFresh(): void {
   const due = fresh;
   fresh = [];
-  for (const { token, holding } of due) {
-    if (!isClosed(holding.flags)) collected.register(token, holding, token);
+  for (const { token, buffer, holding } of due) {
+    if (isClosed(holding.flags)) continue;
+    tie(buffer, token);
+    collected.register(token, holding, token);
   }
 }
 

@@ -64,8 +64,7 @@ export class Region implements Disposable {
     // A copy never counts as up to date, so each catchUp() makes it anew.
     if (this.#isCopy) this.#words = new Int32Array(SIZE_WORD + 1);
     else this.#words = words.buffer === buffer ? words : new Int32Array(buffer);
-    watch(this.#token, { backing, flags, guardId, pinnedAddress: isPinned ? fixedAddress : 0 });
-    tie(buffer, this.#token);
+    watch(this.#token, buffer, { backing, flags, guardId, pinnedAddress: isPinned ? fixedAddress : 0 });
   }
 
   /**
