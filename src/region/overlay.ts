@@ -10,7 +10,6 @@
  * `flags` says so, instead of the process dying of SIGBUS.
  */
 
-import { writeSync } from "node:fs";
 import { shoalError } from "../errors.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { checkResult } from "../os/errno.ts";
@@ -106,7 +105,7 @@ function growthWipes(): boolean {
   const address = native.addressOf(new Uint8Array(memory.buffer));
   const fd = memfdCreate("shoal-probe");
   try {
-    writeSync(fd, Uint8Array.of(1), 0, 1, 2 * PAGE_SIZE_BYTES - 1);
+    checkResult(native.pwrite(fd, Uint8Array.of(1), 2 * PAGE_SIZE_BYTES - 1), "pwrite", { fd });
     const flags = constants.MAP_SHARED | constants.MAP_FIXED;
     const access = constants.PROT_READ | constants.PROT_WRITE;
     checkResult(native.mmap(address, 2 * PAGE_SIZE_BYTES, access, flags, fd, 0), "mmap", { fd });
