@@ -45,6 +45,19 @@ function isCode(error: unknown, code: string): boolean {
  *   ERR_SHOAL_PARTICIPANTS_FULL, ERR_SHOAL_CORRUPT, ERR_SHOAL_ARGUMENT, ERR_SHOAL_SYSTEM
  */
 export function openSession(name: string, options: OpenOptions, contents: Contents | undefined): Session {
+  return openUnlessLeftover(name, options, contents, () => false) as Session;
+}
+
+/**
+ * Opens a segment. `remove` is called for one that nobody will make ready any more; when it has removed the object, there
+ * is nothing to open.
+ */
+function openUnlessLeftover(
+  name: string,
+  options: OpenOptions,
+  contents: Contents | undefined,
+  remove: (backing: Backing) => boolean,
+): Session | undefined {
   const backend = backendOf(options.backend);
   const backing = backend.open(name, options.readOnly ?? false, options.fd);
   try {
@@ -60,10 +73,17 @@ export function openSession(name: string, options: OpenOptions, contents: Conten
       options.readOnly ?? false,
     );
   } catch (error) {
-    backing.close();
+    try {
+      if (LEFTOVER_CODES.some((code) => isCode(error, code)) && remove(backing)) return undefined;
+    } finally {
+      backing.close();
+    }
     throw error;
   }
 }
+
+/** What is said of an object that may be one that its creator left unfinished. */
+const LEFTOVER_CODES = ["ERR_SHOAL_NOT_READY", "ERR_SHOAL_EMPTY", "ERR_SHOAL_RETIRED"] as const;
 
 function checkTimeout(timeoutMs: number | undefined): number {
   const value = timeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -252,19 +272,17 @@ export function openOrCreateSession(
   }
   for (let round = 1; ; round++) {
     try {
-      return openSession(name, options, contents);
+      const session = openUnlessLeftover(name, options, contents, removeLeftover);
+      if (session !== undefined) return session;
     } catch (error) {
-      const isAbsent = isCode(error, "ERR_SHOAL_NOT_FOUND");
-      const isLeftover = ["ERR_SHOAL_NOT_READY", "ERR_SHOAL_EMPTY", "ERR_SHOAL_RETIRED"].some((code) =>
-        isCode(error, code),
-      );
-      if (round === MAX_ROUNDS || (!isAbsent && !isLeftover)) throw error;
-      if (isLeftover && !removeLeftover(name, options)) {
+      if (round === MAX_ROUNDS) throw error;
+      if (LEFTOVER_CODES.some((code) => isCode(error, code))) {
         // A creator that is alive and slow is the caller's business. Otherwise somebody else is cleaning up, or has
         // done so and is creating: look again.
         if ((error as ShoalError).details["creatorAlive"] === 1) throw error;
         continue;
       }
+      if (!isCode(error, "ERR_SHOAL_NOT_FOUND")) throw error;
     }
     try {
       return createSession(name, options, created);
@@ -274,23 +292,18 @@ export function openOrCreateSession(
   }
 }
 
-/** Removes an object that nobody will ever make ready. False when its creator is alive. */
-function removeLeftover(name: string, options: OpenOptions): boolean {
-  let backing: Backing;
-  try {
-    backing = backendOf(options.backend).open(name, false, options.fd);
-  } catch (error) {
-    if (isCode(error, "ERR_SHOAL_NOT_FOUND")) return true;
-    throw error;
-  }
-  try {
-    // Holding the creator's lock we are alone with the object; it may have become ready before we got it.
-    if (!tryLock(backing.lockFd, CREATOR_BYTE)) return false;
-    const bytes = new Uint8Array(HEADER_SIZE_BYTES);
-    const { progress } = look(backing, bytes);
-    if (progress !== "ready" && progress !== "foreign" && backing.isNamed()) backing.unlink();
-    return true;
-  } finally {
-    backing.close();
-  }
+/**
+ * Removes an object that nobody will ever make ready. False when somebody else is at it.
+ *
+ * The object is the very one that was found to be left: opened anew by its name it might be a new creator's, which has not
+ * got its lock yet and looks just as empty. So an empty object is removed only by those who saw it empty for the grace
+ * period, which its creator relies on (create.ts, lockNew).
+ */
+function removeLeftover(backing: Backing): boolean {
+  // Holding the creator's lock we are alone with the object; it may have become ready before we got it.
+  if (!tryLock(backing.lockFd, CREATOR_BYTE)) return false;
+  const { progress } = look(backing, new Uint8Array(HEADER_SIZE_BYTES));
+  if (progress === "ready" || progress === "foreign") return false;
+  if (backing.isNamed()) backing.unlink();
+  return true;
 }

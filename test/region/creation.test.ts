@@ -1,6 +1,6 @@
 /** Creation: what openers meet while it goes on, what is left when its process dies, and who wins a race. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { native } from "../../src/os/native.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
@@ -145,6 +145,29 @@ test("a creator that was overtaken before it had its lock does not go on under a
   using third = Region.open(name);
   assert.equal(third.uuid, overtaker?.uuid, "what was made meanwhile is there");
   overtaker?.remove();
+});
+
+test("who finds a dead creation removes that one, not what a new creator has put in its place", async (t) => {
+  const name = freshPosixName(t);
+  const path = `/dev/shm${name}`;
+  const creator = startProcess(t);
+  await creator.run(createAndDie, name, "posix" as BackendName, 5).catch(() => undefined);
+  const { close } = native;
+  const patched = native as { close: typeof close };
+  t.after(() => (patched.close = close));
+  let replacedAt = 0;
+  patched.close = (fd) => {
+    patched.close = close;
+    // The dead creation was found and is let go of: a third process begins anew and has not got its lock yet.
+    rmSync(path, { force: true });
+    writeFileSync(path, "", { mode: 0o600 });
+    replacedAt = performance.now();
+    return close(fd);
+  };
+  const region = Region.openOrCreate(name, { timeoutMs: 0 });
+  assert.equal(region.created, true);
+  assert.ok(performance.now() - replacedAt >= 50, "the new one was given its grace");
+  region.remove();
 });
 
 for (const backend of named) {
