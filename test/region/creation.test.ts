@@ -152,11 +152,17 @@ test("who finds a dead creation removes that one, not what a new creator has put
   const path = `/dev/shm${name}`;
   const creator = startProcess(t);
   await creator.run(createAndDie, name, "posix" as BackendName, 5).catch(() => undefined);
-  const { close } = native;
-  const patched = native as { close: typeof close };
-  t.after(() => (patched.close = close));
+  const { close, shmOpen } = native;
+  const patched = native as { close: typeof close; shmOpen: typeof shmOpen };
+  t.after(() => Object.assign(patched, { close, shmOpen }));
+  let found = -1;
   let replacedAt = 0;
+  patched.shmOpen = (...args) => {
+    patched.shmOpen = shmOpen;
+    return (found = shmOpen(...args));
+  };
   patched.close = (fd) => {
+    if (fd !== found) return close(fd);
     patched.close = close;
     // The dead creation was found and is let go of: a third process begins anew and has not got its lock yet.
     rmSync(path, { force: true });
