@@ -169,34 +169,35 @@ static napi_value call_fstat(napi_env env, napi_callback_info info) {
   return shoal_result(env, 0);
 }
 
+/* The arguments of pread and pwrite: (fd, Uint8Array, offset). */
+struct transfer {
+  int64_t fd;
+  void *data;
+  size_t length;
+  int64_t offset;
+};
+
+static bool transfer_args(napi_env env, napi_callback_info info, struct transfer *out) {
+  napi_value argv[3];
+  napi_typedarray_type type;
+  return shoal_args(env, info, 3, argv) && shoal_int64(env, argv[0], &out->fd) &&
+         shoal_int64(env, argv[2], &out->offset) &&
+         napi_get_typedarray_info(env, argv[1], &type, &out->length, &out->data, NULL, NULL) == napi_ok &&
+         type == napi_uint8_array;
+}
+
 /* pread(fd, Uint8Array, offset) -> bytes read */
 static napi_value call_pread(napi_env env, napi_callback_info info) {
-  napi_value argv[3];
-  int64_t fd, offset;
-  napi_typedarray_type type;
-  size_t length = 0;
-  void *data = NULL;
-  if (!shoal_args(env, info, 3, argv) || !shoal_int64(env, argv[0], &fd) || !shoal_int64(env, argv[2], &offset) ||
-      napi_get_typedarray_info(env, argv[1], &type, &length, &data, NULL, NULL) != napi_ok ||
-      type != napi_uint8_array) {
-    return shoal_result(env, -EINVAL);
-  }
-  return shoal_errno_or(env, pread((int)fd, data, length, offset));
+  struct transfer t;
+  if (!transfer_args(env, info, &t)) return shoal_result(env, -EINVAL);
+  return shoal_errno_or(env, pread((int)t.fd, t.data, t.length, t.offset));
 }
 
 /* pwrite(fd, Uint8Array, offset) -> bytes written */
 static napi_value call_pwrite(napi_env env, napi_callback_info info) {
-  napi_value argv[3];
-  int64_t fd, offset;
-  napi_typedarray_type type;
-  size_t length = 0;
-  void *data = NULL;
-  if (!shoal_args(env, info, 3, argv) || !shoal_int64(env, argv[0], &fd) || !shoal_int64(env, argv[2], &offset) ||
-      napi_get_typedarray_info(env, argv[1], &type, &length, &data, NULL, NULL) != napi_ok ||
-      type != napi_uint8_array) {
-    return shoal_result(env, -EINVAL);
-  }
-  return shoal_errno_or(env, pwrite((int)fd, data, length, offset));
+  struct transfer t;
+  if (!transfer_args(env, info, &t)) return shoal_result(env, -EINVAL);
+  return shoal_errno_or(env, pwrite((int)t.fd, t.data, t.length, t.offset));
 }
 
 /* fchmod(fd, mode) -> 0 */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -60,6 +60,27 @@ test("pread fills an array from an offset and tells how much there was", (t) => 
   assert.equal(native.pread(fd, into, -1), einval);
   assert.equal(native.close(fd), 0);
   assert.equal(native.pread(fd, into, 0), -9);
+});
+
+test("pwrite and fchmod change a file, and getrandom fills a view, or say why not", (t) => {
+  const path = join(freshFolder(t), "file");
+  const { O_RDWR, O_CREAT, O_RDONLY } = native.constants;
+  const fd = native.open(path, O_RDWR | O_CREAT, 0o600);
+  assert.equal(native.pwrite(fd, Buffer.from("abc"), 2), 3);
+  assert.equal(readFileSync(path, "latin1"), "\0\0abc");
+  assert.equal(native.pwrite(fd, Buffer.from("abc"), -1), einval);
+  assert.equal(native.fchmod(fd, 0o640), 0);
+  assert.equal(statSync(path).mode & 0o777, 0o640);
+  native.close(fd);
+  assert.equal(native.fchmod(fd, 0o600), -9);
+  const reader = native.open(path, O_RDONLY, 0);
+  assert.equal(native.pwrite(reader, Buffer.from("abc"), 0), -9);
+  native.close(reader);
+  const [one, two] = [new Uint8Array(32), new Uint8Array(32)];
+  assert.equal(native.getrandom(one), 32);
+  assert.equal(native.getrandom(two), 32);
+  assert.notDeepEqual(one, two);
+  assert.equal(native.getrandom(new Uint8Array(257)), einval);
 });
 
 test("the address of a view is that of its first byte, on every kind of buffer", () => {
