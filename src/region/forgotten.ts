@@ -31,21 +31,24 @@ const collected = new FinalizationRegistry<Holding>(giveBack);
 const tokens = new WeakMap<ArrayBufferLike, Token>();
 
 /** What is to be watched from the next turn of the event loop on. */
-let fresh: { token: Token; buffer: ArrayBufferLike; holding: Holding }[] = [];
+let fresh = new Map<Token, { readonly buffer: ArrayBufferLike; readonly holding: Holding }>();
+let isDue = false;
 
 /**
- * Gives back what is held when neither the token nor a buffer of the opening can be reached. Registering costs the engine several microseconds, now and at each
- * collection, so it is put off: what is opened and closed in one turn never pays.
+ * Gives back what is held when neither the token nor a buffer of the opening can be reached. Registering costs the engine
+ * several microseconds, now and at each collection, so it is put off: what is opened and closed in one turn never pays.
  */
 export function watch(token: Token, buffer: ArrayBufferLike, holding: Holding): void {
-  if (fresh.length === 0) setImmediate(registerFresh).unref();
-  fresh.push({ token, buffer, holding });
+  if (!isDue) setImmediate(registerFresh).unref();
+  isDue = true;
+  fresh.set(token, { buffer, holding });
 }
 
 function registerFresh(): void {
   const due = fresh;
-  fresh = [];
-  for (const { token, buffer, holding } of due) {
+  fresh = new Map();
+  isDue = false;
+  for (const [token, { buffer, holding }] of due) {
     if (isClosed(holding.flags)) continue;
     tie(buffer, token);
     collected.register(token, holding, token);
@@ -58,6 +61,8 @@ function isClosed(flags: Int32Array): boolean {
 
 /** The opening was ended in order. */
 export function unwatch(token: Token): void {
+  // A program that opens and closes many without a turn of its event loop must not keep their memories.
+  fresh.delete(token);
   collected.unregister(token);
 }
 

@@ -169,3 +169,26 @@ test("a region that nobody uses any more gives up its slot when it is collected"
   assert.equal(region.recover(), 3);
   assert.equal(region.participants().length, 1);
 });
+
+test("regions that are opened and closed in one turn of the event loop do not keep their memories", async (t) => {
+  const peer = startProcess(t, { execArgv: ["--expose-gc"] });
+  const region = createRegion(t, "posix");
+  const grownKiB = await peer.run(({ Region: Found, os, native }, name) => {
+    const collect = (globalThis as unknown as { gc(): void }).gc;
+    const sizeKiB = (): number => {
+      const bytes = new Uint8Array(4096);
+      const fd = os.open("/proc/self/status", { access: "read" });
+      native.pread(fd, bytes, 0);
+      os.close(fd);
+      return Number(/VmSize:\s*(\d+)/.exec(Buffer.from(bytes).toString("latin1"))?.[1]);
+    };
+    const before = sizeKiB();
+    for (let round = 0; round < 200; round++) {
+      Found.open(name).close();
+      if (round % 20 === 19) collect();
+    }
+    return sizeKiB() - before;
+  }, region.name);
+  // Each reserves 4 GiB of addresses and more.
+  assert.ok(grownKiB < 100 * 4 * 2 ** 20, `${grownKiB} KiB of address space are kept`);
+});
