@@ -442,6 +442,3 @@ export function copyBytes(to: usize, from: usize, length: usize): void {
   if (CHECKED) checkpoint(63);
   memory.copy(to, from, length);
 }
-
-/** How many sites there are: sites are numbered from 1. */
-export const SITE_COUNT: i32 = 63;

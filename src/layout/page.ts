@@ -77,4 +77,3 @@ export const CLASS_LAST = 62;
 export const SMALL_LIMIT_BYTES = 32768;
 export const LINEAR_LIMIT_BYTES = 256;
 export const STEPPED_LIMIT_BYTES = 8192;
-export const BLOCK_ALIGNMENT_BYTES = 16;

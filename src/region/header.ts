@@ -7,25 +7,15 @@
 import { shoalError } from "../errors.ts";
 import * as layout from "../layout/header.ts";
 import { FORMAT_STAMP } from "../layout/stamp.ts";
+import type { Geometry } from "./geometry.ts";
 
 /** A header's words. Sizes in pages, offsets in bytes. */
-export interface Header {
+export interface Header extends Geometry {
   readonly state: number;
   readonly uuid: Uint8Array;
   readonly creatorPid: number;
   readonly creatorStartTicks: number;
   readonly backend: number;
-  readonly allocator: number;
-  readonly spanPages: number;
-  readonly growStepPages: number;
-  readonly sizePages: number;
-  readonly slotCount: number;
-  readonly slotsOffset: number;
-  readonly rootCount: number;
-  readonly rootsOffset: number;
-  readonly tableOffset: number;
-  readonly tableBytesPerPage: number;
-  readonly dataOffset: number;
   readonly fixedAddress: number;
   readonly hasPrivateDirectory: boolean;
   readonly lockInode: number;

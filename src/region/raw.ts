@@ -4,9 +4,8 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { fallocate, fstat, mmap, open, shmat, shmget, shmOpen } from "../os/index.ts";
+import { close, fallocate, fstat, mmap, open, shmat, shmget, shmOpen } from "../os/index.ts";
 import type { Mapping, Attachment } from "../os/index.ts";
-import { close } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import { checkSizeBytes } from "./geometry.ts";
 import { checkBackend, DEFAULT_MODE } from "./options.ts";

@@ -7,15 +7,20 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { H_SIZE_PAGES, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES, STATE_RETIRED } from "../layout/header.ts";
-import { ALLOCATOR_NONE } from "../layout/header.ts";
+import {
+  ALLOCATOR_NONE,
+  H_SIZE_PAGES,
+  HEADER_SIZE_BYTES,
+  PAGE_SIZE_BYTES,
+  STATE_RETIRED,
+} from "../layout/header.ts";
 import { backendOf } from "./backends.ts";
 import type { Survey } from "./core.ts";
 import { createSession, removePrivateDirectory } from "./create.ts";
 import { tie, unwatch, watch } from "./forgotten.ts";
 import type { Token } from "./forgotten.ts";
 import { storageRanges } from "./geometry.ts";
-import type { Contents, Geometry } from "./geometry.ts";
+import type { Contents } from "./geometry.ts";
 import { formatUuid, ownsDirectory } from "./header.ts";
 import { listRegions } from "./list.ts";
 import type { ListOptions, RegionSummary } from "./list.ts";
@@ -333,7 +338,7 @@ export class Region implements Disposable {
     const published = overlay.core.sizePages() >>> 0;
     // Storage first, then the size: nobody ever sees a page that has none. Dying in between harms nobody.
     if (published < pages) {
-      backing.reserve(storageRanges(geometry as Geometry, published, pages));
+      backing.reserve(storageRanges(geometry, published, pages));
       overlay.core.publishSize(pages);
     }
     this.catchUp();
