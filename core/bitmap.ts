@@ -21,7 +21,7 @@ import {
   setPageHint,
   setPageHintHandle,
   storeRemoteFlag,
-} from "./mem";
+} from "./mem-page";
 import { pageAt } from "./state";
 
 /** Address of the bitmap pair number `word` of a page. */

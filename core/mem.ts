@@ -1,7 +1,7 @@
 /**
  * Every touch of a shared word, by name.
  *
- * No other file of the core loads, stores or exchanges segment memory. In the checked build each helper first
+ * No other file of the core but mem-*.ts loads, stores or exchanges segment memory. In the checked build each helper first
  * calls out to `checkpoint(site)`, so that a test can stop, reorder or kill a participant before any one of its
  * accesses; CHECKED is a compile-time constant and the shipped build has no trace of it.
  *
@@ -22,21 +22,9 @@ import {
   H_SLOTS_USED,
   H_STATE,
 } from "../src/layout/header";
-import {
-  P_BLOCK_SIZE,
-  P_COUNT,
-  P_FIRST,
-  P_HINT,
-  P_HINT_HANDLE,
-  P_NEXT,
-  P_PREV,
-  P_RECIPROCAL,
-  P_REMOTE_FLAG,
-  P_STATE,
-  REMOTE_IN_PAIR,
-} from "../src/layout/page";
 import { R_NAME_LENGTH, R_WORD } from "../src/layout/root";
-import { S_CURRENT, S_INTENT, S_INTENT_BLOCK, S_STATE } from "../src/layout/slot";
+import { SCRATCH_SIZE_BYTES, S_CURRENT, S_INTENT, S_INTENT_BLOCK, S_STATE } from "../src/layout/slot";
+import { scratchOffset } from "./state";
 
 @external("env", "checkpoint")
 declare function checkpoint(site: i32): void;
@@ -218,202 +206,47 @@ export function setIntentBlock(slot: usize, handle: u32): void {
   store<u32>(slot + S_INTENT_BLOCK, handle);
 }
 
-// Page descriptors: `page` is the descriptor's address
-
-@inline
-export function loadPageState(page: usize): u64 {
-  if (CHECKED) checkpoint(29);
-  return atomic.load<u64>(page + P_STATE);
-}
-
-@inline
-export function storePageState(page: usize, state: u64): void {
-  if (CHECKED) checkpoint(30);
-  atomic.store<u64>(page + P_STATE, state);
-}
-
-@inline
-export function casPageState(page: usize, expected: u64, state: u64): bool {
-  if (CHECKED) checkpoint(31);
-  return atomic.cmpxchg<u64>(page + P_STATE, expected, state) == expected;
-}
-
-@inline
-export function loadRemoteFlag(page: usize): u32 {
-  if (CHECKED) checkpoint(32);
-  return atomic.load<u32>(page + P_REMOTE_FLAG);
-}
-
-@inline
-export function storeRemoteFlag(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(33);
-  atomic.store<u32>(page + P_REMOTE_FLAG, value);
-}
-
-@inline
-export function getPageNext(page: usize): u32 {
-  if (CHECKED) checkpoint(34);
-  return load<u32>(page, P_NEXT);
-}
-
-@inline
-export function setPageNext(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(35);
-  store<u32>(page, value, P_NEXT);
-}
-
-@inline
-export function getPagePrev(page: usize): u32 {
-  if (CHECKED) checkpoint(36);
-  return load<u32>(page, P_PREV);
-}
-
-@inline
-export function setPagePrev(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(37);
-  store<u32>(page, value, P_PREV);
-}
-
-@inline
-export function getPageHint(page: usize): u32 {
-  if (CHECKED) checkpoint(38);
-  return load<u32>(page, P_HINT);
-}
-
-@inline
-export function setPageHint(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(39);
-  store<u32>(page, value, P_HINT);
-}
-
-@inline
-export function getPageHintHandle(page: usize): u32 {
-  if (CHECKED) checkpoint(40);
-  return load<u32>(page, P_HINT_HANDLE);
-}
-
-@inline
-export function setPageHintHandle(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(41);
-  store<u32>(page, value, P_HINT_HANDLE);
-}
-
-@inline
-export function getPageBlockSize(page: usize): u32 {
-  if (CHECKED) checkpoint(42);
-  return load<u32>(page, P_BLOCK_SIZE);
-}
-
-@inline
-export function setPageBlockSize(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(43);
-  store<u32>(page, value, P_BLOCK_SIZE);
-}
-
-@inline
-export function getPageFirst(page: usize): u32 {
-  if (CHECKED) checkpoint(44);
-  return load<u32>(page, P_FIRST);
-}
-
-@inline
-export function setPageFirst(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(45);
-  store<u32>(page, value, P_FIRST);
-}
-
-@inline
-export function getPageCount(page: usize): u32 {
-  if (CHECKED) checkpoint(46);
-  return load<u32>(page, P_COUNT);
-}
-
-@inline
-export function setPageCount(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(47);
-  store<u32>(page, value, P_COUNT);
-}
-
-@inline
-export function getPageReciprocal(page: usize): u32 {
-  if (CHECKED) checkpoint(48);
-  return load<u32>(page, P_RECIPROCAL);
-}
-
-@inline
-export function setPageReciprocal(page: usize, value: u32): void {
-  if (CHECKED) checkpoint(49);
-  store<u32>(page, value, P_RECIPROCAL);
-}
-
-// Bitmap pairs: `pair` is the pair's address
-
-@inline
-export function getLocal(pair: usize): u64 {
-  if (CHECKED) checkpoint(50);
-  return load<u64>(pair);
-}
-
-/** The owner's one store of an allocation or a free: its linearisation point. */
-@inline
-export function setLocal(pair: usize, bits: u64): void {
-  if (CHECKED) checkpoint(51);
-  store<u64>(pair, bits);
-}
-
-/** SYNC with orRemote: a bit seen here makes all that the freeing participant did to the block happen before. */
-@inline
-export function loadRemote(pair: usize): u64 {
-  if (CHECKED) checkpoint(52);
-  return atomic.load<u64>(pair + REMOTE_IN_PAIR);
-}
-
-/** SYNC with loadRemote. The linearisation point of a free by another participant. */
-@inline
-export function orRemote(pair: usize, bits: u64): u64 {
-  if (CHECKED) checkpoint(53);
-  return atomic.or<u64>(pair + REMOTE_IN_PAIR, bits);
-}
-
-@inline
-export function andRemote(pair: usize, bits: u64): void {
-  if (CHECKED) checkpoint(54);
-  atomic.and<u64>(pair + REMOTE_IN_PAIR, bits);
-}
-
-/** Before the page is published: nobody else looks yet. */
-@inline
-export function setRemote(pair: usize, bits: u64): void {
-  if (CHECKED) checkpoint(55);
-  store<u64>(pair + REMOTE_IN_PAIR, bits);
-}
-
 // Roots: `root` is the entry's address
 
 /** SYNC with storeRootWord: the name and the block behind it were complete when the word was stored. */
 @inline
 export function loadRootWord(root: usize): u64 {
-  if (CHECKED) checkpoint(56);
+  if (CHECKED) checkpoint(29);
   return atomic.load<u64>(root + R_WORD);
 }
 
 /** SYNC with loadRootWord. The linearisation point of set and delete. */
 @inline
 export function storeRootWord(root: usize, word: u64): void {
-  if (CHECKED) checkpoint(57);
+  if (CHECKED) checkpoint(30);
   atomic.store<u64>(root + R_WORD, word);
 }
 
 @inline
 export function getRootNameLength(root: usize): u32 {
-  if (CHECKED) checkpoint(58);
+  if (CHECKED) checkpoint(31);
   return load<u32>(root, R_NAME_LENGTH);
 }
 
 @inline
 export function setRootNameLength(root: usize, length: u32): void {
-  if (CHECKED) checkpoint(59);
+  if (CHECKED) checkpoint(32);
   store<u32>(root, length, R_NAME_LENGTH);
+}
+
+// The scratch area: arguments and results that do not fit in registers, in the own slot
+
+/** Word number `index`; never beyond the area. */
+@inline
+export function getScratch(index: u32): u32 {
+  if (CHECKED) checkpoint(33);
+  return load<u32>(scratchOffset + ((index & (SCRATCH_SIZE_BYTES / 4 - 1)) << 2));
+}
+
+@inline
+export function setScratch(index: u32, value: u32): void {
+  if (CHECKED) checkpoint(34);
+  store<u32>(scratchOffset + ((index & (SCRATCH_SIZE_BYTES / 4 - 1)) << 2), value);
 }
 
 // Ranges
@@ -421,24 +254,24 @@ export function setRootNameLength(root: usize, length: u32): void {
 /** Eight bytes of a name. */
 @inline
 export function getBytes8(offset: usize): u64 {
-  if (CHECKED) checkpoint(60);
+  if (CHECKED) checkpoint(35);
   return load<u64>(offset);
 }
 
 @inline
 export function setBytes8(offset: usize, value: u64): void {
-  if (CHECKED) checkpoint(61);
+  if (CHECKED) checkpoint(36);
   store<u64>(offset, value);
 }
 
 @inline
 export function fillBytes(offset: usize, value: u8, length: usize): void {
-  if (CHECKED) checkpoint(62);
+  if (CHECKED) checkpoint(37);
   memory.fill(offset, value, length);
 }
 
 @inline
 export function copyBytes(to: usize, from: usize, length: usize): void {
-  if (CHECKED) checkpoint(63);
+  if (CHECKED) checkpoint(38);
   memory.copy(to, from, length);
 }

@@ -31,7 +31,8 @@ import {
 } from "../src/layout/page";
 import { BAD_HANDLE, BUSY, CORRUPT, DOUBLE_FREE, OK } from "../src/layout/result";
 import { INTENT_NONE, INTENT_REALLOC } from "../src/layout/slot";
-import { casPageState, loadPageState, setIntentBlock, storeIntent, storePageState } from "./mem";
+import { setIntentBlock, storeIntent } from "./mem";
+import { casPageState, loadPageState, storePageState } from "./mem-page";
 import {
   corruptAt,
   fail,

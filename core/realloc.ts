@@ -1,29 +1,26 @@
 /**
- * Blocks that are given contents: zeroed (calloc) or carried over (realloc).
+ * Resizing blocks: in place where the allocator can, else by moving.
  *
- * Resizing happens in place where its class or the pages behind it allow, else by moving.
- *
- * A move allocates, copies, frees. From before the new block exists until the old one is free, the slot's intent
- * names the new block; if the participant dies in between, recovery frees the new block, which nobody has been
- * told of. So a crash leaves the old block allocated and untouched, or freed; never a block that nobody knows.
+ * A move allocates, copies, frees. The new block must not be lost if the participant dies before the caller knows of it.
+ * So it is the participant's own (blocks.ts) until the old one is free, and shared only then, if the old one was. (A
+ * shared block of a slab heap does without: the slot's intent names the new block from before it exists until the old one
+ * is free, and recovery frees what it names.) A crash leaves the old block allocated and untouched, or freed; never a
+ * block that nobody knows.
  */
 
-import { PAGE_SHIFT } from "../src/layout/header";
+import { ALLOCATOR_BUDDY, ALLOCATOR_SLAB, PAGE_SHIFT } from "../src/layout/header";
 import { PAGE_RUN, SMALL_LIMIT_BYTES } from "../src/layout/page";
 import { BAD_HANDLE, OK, TOO_LARGE } from "../src/layout/result";
 import { INTENT_NONE } from "../src/layout/slot";
+import { allocPlaced, failNotOwner, free, isMineOrShared, ownerOf, share, usableSize } from "./blocks";
+import * as buddy from "./buddy";
 import { classOf, classSize } from "./classes";
-import { copyBytes, fillBytes, loadPageState, storeIntent } from "./mem";
+import * as fit from "./fit";
+import { copyBytes, storeIntent } from "./mem";
+import { loadPageState } from "./mem-page";
 import { kindOf, resizeRun, takeBackRun } from "./pages";
-import { alloc, allocIntended, free, usableSize } from "./slab";
-import { fail, mySlot, pageAt, spanPages } from "./state";
-
-/** As alloc, with the block's usable bytes zeroed. */
-export function calloc(sizeBytes: u32): u32 {
-  const handle = alloc(sizeBytes);
-  if (handle != 0) fillBytes(handle, 0, usableSize(handle));
-  return handle;
-}
+import { allocIntended } from "./slab";
+import { allocator, fail, lastError, mySlot, pageAt, spanPages } from "./state";
 
 /** Resizes the block at `handle` to at least `sizeBytes` (1 or more). Returns its handle, 0 on failure. */
 export function realloc(handle: u32, sizeBytes: u32): u32 {
@@ -33,29 +30,58 @@ export function realloc(handle: u32, sizeBytes: u32): u32 {
     fail(TOO_LARGE);
     return 0;
   }
-  const index = handle >> PAGE_SHIFT;
-  const state = loadPageState(pageAt(index));
-  if (sizeBytes > <u32>SMALL_LIMIT_BYTES && kindOf(state) == PAGE_RUN) {
-    const length = ((sizeBytes - 1) >> PAGE_SHIFT) + 1;
-    if (length >= spanPages) {
-      fail(TOO_LARGE);
-      return 0;
-    }
-    const result = resizeRun(index, state, length);
-    if (result == OK) return handle;
-    if (result != BAD_HANDLE) return 0;
-  } else if (sizeBytes <= <u32>SMALL_LIMIT_BYTES && classSize(classOf(sizeBytes)) == old) {
-    return handle;
+  const owner = ownerOf(handle);
+  if (!isMineOrShared(owner)) {
+    failNotOwner(owner);
+    return 0;
   }
-  return move(handle, old, sizeBytes);
+  const result = resize(handle, old, sizeBytes);
+  if (result == OK) return handle;
+  if (result != BAD_HANDLE) {
+    fail(result);
+    return 0;
+  }
+  if (allocator == ALLOCATOR_SLAB && owner == 0) return moveIntended(handle, old, sizeBytes);
+  return moveOwned(handle, old, sizeBytes, owner == 0);
 }
 
-function move(handle: u32, old: u32, sizeBytes: u32): u32 {
+/** Resizes in place. OK; BAD_HANDLE when the block has to move; or why nothing can be done. */
+function resize(handle: u32, old: u32, sizeBytes: u32): i32 {
+  if (allocator == ALLOCATOR_SLAB) return resizeInSlab(handle, old, sizeBytes);
+  if (allocator == ALLOCATOR_BUDDY) return buddy.resize(handle, old, sizeBytes);
+  return fit.resize(handle, old, sizeBytes);
+}
+
+function resizeInSlab(handle: u32, old: u32, sizeBytes: u32): i32 {
+  if (sizeBytes <= <u32>SMALL_LIMIT_BYTES) return classSize(classOf(sizeBytes)) == old ? OK : BAD_HANDLE;
+  const index = handle >> PAGE_SHIFT;
+  const state = loadPageState(pageAt(index));
+  if (kindOf(state) != PAGE_RUN) return BAD_HANDLE;
+  const length = ((sizeBytes - 1) >> PAGE_SHIFT) + 1;
+  return length >= spanPages ? TOO_LARGE : resizeRun(index, state, length);
+}
+
+function moveOwned(handle: u32, old: u32, sizeBytes: u32, shared: bool): u32 {
+  const moved = allocPlaced(sizeBytes, 0, true);
+  if (moved == 0) return 0;
+  copyBytes(moved, handle, old < sizeBytes ? old : sizeBytes);
+  // The free is the linearisation point. If it is refused (another participant freed the block meanwhile, which is the
+  // callers' mistake), the move is undone.
+  if (free(handle) != OK) {
+    const error = lastError();
+    free(moved);
+    fail(error);
+    return 0;
+  }
+  if (shared) share(moved);
+  return moved;
+}
+
+function moveIntended(handle: u32, old: u32, sizeBytes: u32): u32 {
   const moved = allocIntended(sizeBytes);
   if (moved == 0) return 0;
   copyBytes(moved, handle, old < sizeBytes ? old : sizeBytes);
-  // The free is the linearisation point. If it is refused (another participant freed the block meanwhile, which
-  // is the callers' mistake), the move is undone.
+  // The linearisation point, as in moveOwned.
   const result = free(handle);
   if (result != OK) {
     takeBack(moved);

@@ -12,15 +12,13 @@
 import { PAGE_CLAIMED, PAGE_SLAB } from "../src/layout/page";
 import { fullWord, hasRoom, hintHasRoom, isEmpty, pairAt, pointHint, refreshHint, wordCount } from "./bitmap";
 import { classCount, classFirst, classSize } from "./classes";
+import { getCurrent, loadOrphanHint, setCurrent, storeOrphanHint } from "./mem";
 import {
   casPageState,
-  getCurrent,
   getPageNext,
   getPagePrev,
-  loadOrphanHint,
   loadPageState,
   loadRemoteFlag,
-  setCurrent,
   setLocal,
   setPageBlockSize,
   setPageCount,
@@ -29,10 +27,9 @@ import {
   setPagePrev,
   setPageReciprocal,
   setRemote,
-  storeOrphanHint,
   storePageState,
   storeRemoteFlag,
-} from "./mem";
+} from "./mem-page";
 import { claimPage, classIn, kindOf, ownerIn, releasePage, slabState } from "./pages";
 import { firstDataPage, me, mySlot, pageAt, reachablePages, spanPages } from "./state";
 

@@ -28,8 +28,8 @@ import {
   setRootNameLength,
   storeRootWord,
 } from "./mem";
-import { usableSize } from "./slab";
-import { fail, lastError, me, rootCount, rootsOffset, scratchOffset, setBlocker } from "./state";
+import { usableSize } from "./blocks";
+import { fail, lastError, me, rootCount, rootsOffset, scratchOffset, setDetail } from "./state";
 
 @inline
 export function rootAt(index: u32): usize {
@@ -80,13 +80,13 @@ export function rootGet(length: u32): u32 {
   return 0;
 }
 
-/** Takes the roots lock. Returns OK, or LOCKED with the holder's slot in blocker(). */
+/** Takes the roots lock. Returns OK, or LOCKED with the holder's slot in errorDetail(). */
 export function lockRoots(): i32 {
   if (casRootsLock(0, me)) return OK;
   const holder = loadRootsLock();
   if (holder == 0) return casRootsLock(0, me) ? OK : fail(LOCKED);
   if (holder == me) return OK;
-  setBlocker(holder - 1);
+  setDetail(holder - 1);
   return fail(LOCKED);
 }
 

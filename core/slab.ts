@@ -38,8 +38,8 @@ import { BAD_HANDLE, DOUBLE_FREE, NEED_CATCH_UP, OK, TOO_LARGE } from "../src/la
 import { INTENT_REALLOC } from "../src/layout/slot";
 import { NO_BLOCK, blockIndex, hintHasRoom, isEmpty, pairAt, pointHint } from "./bitmap";
 import { classOf } from "./classes";
+import { getCurrent, loadSizePages, setIntentBlock, storeIntent, storeOrphanHint } from "./mem";
 import {
-  getCurrent,
   getLocal,
   getPageBlockSize,
   getPageCount,
@@ -48,14 +48,10 @@ import {
   loadPageState,
   loadRemote,
   loadRemoteFlag,
-  loadSizePages,
   orRemote,
-  setIntentBlock,
   setLocal,
-  storeIntent,
-  storeOrphanHint,
   storeRemoteFlag,
-} from "./mem";
+} from "./mem-page";
 import { allocRun, classIn, freeRun, kindOf, lengthIn, ownerIn, refusalOf } from "./pages";
 import { adopt, pageWithRoom, releaseSlabPage, sweep } from "./ring";
 import { corruptAt, fail, me, mySlot, pageAt, spanPages } from "./state";

@@ -7,7 +7,26 @@
  */
 
 import {
+  BUDDY_FLAGS_BYTES,
+  BUDDY_LEAST_SHIFT,
+  BUDDY_MOST_LEVELS,
+  BUDDY_MOST_SHIFT,
+  BUDDY_OWNER_BYTES,
+  BUDDY_TREE_BYTES,
+} from "../src/layout/buddy";
+import { FIT_TABLE_BYTES_PER_PAGE, INDEX_FAN_OUT } from "../src/layout/fit";
+import {
+  ALLOCATOR_BUDDY,
+  ALLOCATOR_FIRST_FIT,
+  ALLOCATOR_NONE,
+  ALLOCATOR_SLAB,
+  H_ALLOCATOR,
   H_DATA_OFFSET,
+  H_MAX_SHIFT,
+  H_MIN_SHIFT,
+  H_SIDE_BYTES,
+  H_SIDE_OFFSET,
+  H_TABLE_BYTES_PER_PAGE,
   H_ROOTS_OFFSET,
   H_ROOT_COUNT,
   H_SLOTS_OFFSET,
@@ -22,7 +41,7 @@ import {
 import { ROOT_SIZE_BYTES } from "../src/layout/root";
 import { CORRUPT, NEED_CATCH_UP, NEED_PAGES } from "../src/layout/result";
 import { MAX_SLOT_COUNT, S_SCRATCH, SLOT_SIZE_BYTES } from "../src/layout/slot";
-import { TABLE_BYTES_PER_PAGE } from "../src/layout/page";
+import { OWNERS_ENTRY_BYTES, PAGES_PER_OWNERS_PAGE, TABLE_BYTES_PER_PAGE } from "../src/layout/page";
 import { getHeader, loadSizePages } from "./mem";
 
 /** This participant's slot: its index + 1 as it stands in page states, and its address. 0 = none (read-only). */
@@ -33,7 +52,15 @@ export let slotCount: u32 = 0;
 export let slotsOffset: usize = 0;
 export let rootCount: u32 = 0;
 export let rootsOffset: usize = 0;
+/** ALLOCATOR_…: what the segment's data is. */
+export let allocator: u32 = 0;
 export let tableOffset: usize = 0;
+export let tableBytesPerPage: u32 = 0;
+export let sideOffset: usize = 0;
+export let sideBytes: u32 = 0;
+/** Buddy heaps: log2 of the smallest and the largest block. */
+export let minShift: u32 = 0;
+export let maxShift: u32 = 0;
 export let dataOffset: usize = 0;
 export let spanPages: u32 = 0;
 
@@ -52,7 +79,9 @@ export function attach(): u32 {
   slotsOffset = getHeader(H_SLOTS_OFFSET);
   rootCount = getHeader(H_ROOT_COUNT);
   rootsOffset = getHeader(H_ROOTS_OFFSET);
+  allocator = getHeader(H_ALLOCATOR);
   tableOffset = getHeader(H_TABLE_OFFSET);
+  tableBytesPerPage = getHeader(H_TABLE_BYTES_PER_PAGE);
   dataOffset = getHeader(H_DATA_OFFSET);
   spanPages = getHeader(H_SPAN_PAGES);
   me = 0;
@@ -66,13 +95,53 @@ export function attach(): u32 {
     if (rootsOffset < end || rootCount > 65536) return H_ROOTS_OFFSET;
     end = <u64>rootsOffset + <u64>rootCount * ROOT_SIZE_BYTES;
   }
-  if (tableOffset != 0) {
-    if (tableOffset < end || (tableOffset & (TABLE_BYTES_PER_PAGE - 1)) != 0) return H_TABLE_OFFSET;
-    end = <u64>tableOffset + <u64>spanPages * TABLE_BYTES_PER_PAGE;
+  if (allocator != ALLOCATOR_NONE) {
+    const offset = attachTables(end);
+    if (offset != 0) return offset;
+    end = <u64>tableOffset + <u64>spanPages * tableBytesPerPage;
+    if (<u64>sideOffset + sideBytes > end) end = <u64>sideOffset + sideBytes;
     if ((dataOffset & (PAGE_SIZE_BYTES - 1)) != 0) return H_DATA_OFFSET;
+  } else if (tableOffset != 0) {
+    return H_TABLE_OFFSET;
   }
   if (dataOffset < end || dataOffset > mapped) return H_DATA_OFFSET;
   return 0;
+}
+
+/** The tables of a heap, which begin behind `start`. Returns 0, or the offset of what contradicts the rest. */
+function attachTables(start: u64): u32 {
+  sideOffset = getHeader(H_SIDE_OFFSET);
+  sideBytes = getHeader(H_SIDE_BYTES);
+  minShift = getHeader(H_MIN_SHIFT);
+  maxShift = getHeader(H_MAX_SHIFT);
+  if (<u64>tableOffset < start || (tableOffset & 7) != 0) return H_TABLE_OFFSET;
+  if (<u64>sideOffset < start || (sideOffset & 7) != 0) return H_SIDE_OFFSET;
+  let expected: u32 = TABLE_BYTES_PER_PAGE;
+  if (allocator == ALLOCATOR_BUDDY) {
+    if (minShift < <u32>BUDDY_LEAST_SHIFT || maxShift > <u32>BUDDY_MOST_SHIFT) return H_MIN_SHIFT;
+    if (minShift > maxShift || maxShift - minShift > <u32>BUDDY_MOST_LEVELS) return H_MAX_SHIFT;
+    expected = BUDDY_FLAGS_BYTES + ((<u32>PAGE_SIZE_BYTES) >> maxShift) * BUDDY_TREE_BYTES;
+  } else if (allocator == ALLOCATOR_FIRST_FIT) {
+    expected = FIT_TABLE_BYTES_PER_PAGE;
+  } else if (allocator != ALLOCATOR_SLAB) {
+    return H_ALLOCATOR;
+  }
+  if (tableBytesPerPage != expected) return H_TABLE_BYTES_PER_PAGE;
+  if (sideBytes < leastSideBytes()) return H_SIDE_BYTES;
+  return 0;
+}
+
+/** How long the side table must at least be for the span. */
+function leastSideBytes(): u64 {
+  if (allocator == ALLOCATOR_SLAB) {
+    return <u64>((spanPages + PAGES_PER_OWNERS_PAGE - 1) / PAGES_PER_OWNERS_PAGE) * OWNERS_ENTRY_BYTES;
+  }
+  if (allocator == ALLOCATOR_BUDDY) {
+    return ((<u64>spanPages) << (PAGE_SHIFT - minShift)) * BUDDY_OWNER_BYTES;
+  }
+  const pages = (spanPages + INDEX_FAN_OUT - 1) / INDEX_FAN_OUT;
+  const groups = (pages + INDEX_FAN_OUT - 1) / INDEX_FAN_OUT;
+  return <u64>(pages + groups + 1) * INDEX_FAN_OUT;
 }
 
 /** From now on this instance speaks for the participant in slot `index` (which must be in range). */
@@ -123,8 +192,9 @@ export function corruptAt(offset: usize): i32 {
   return CORRUPT;
 }
 
-export function setBlocker(slotIndex: u32): void {
-  detail = slotIndex;
+/** What belongs to the error that is recorded: see errorDetail(). */
+export function setDetail(value: u32): void {
+  detail = value;
 }
 
 /** Why the last call that returned 0 or -1 did. */
@@ -134,7 +204,8 @@ export function lastError(): i32 {
 
 /**
  * What belongs to lastError(): after NEED_PAGES how many consecutive pages would do; after LOCKED the index of the slot
- * that holds the lock; after CORRUPT the offset of what contradicts itself.
+ * that holds the lock, after NOT_OWNER of the one that owns the block; after CORRUPT the offset of what contradicts itself;
+ * after NEED_STORAGE the page.
  */
 export function errorDetail(): u32 {
   return detail;

@@ -21,7 +21,6 @@ export {
   pagesAt,
   verifyPage,
   verifyRing,
-  verifyRoot,
-  verifyRootsLock,
-  verifySlot,
-} from "./verify";
+} from "./verify-slab";
+export { verifyRoot, verifyRootsLock, verifySlot } from "./verify";
+export { ownerOf, usableSize } from "./blocks";

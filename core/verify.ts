@@ -1,246 +1,29 @@
 /**
- * Looking at a heap without changing it: verification and counts, one page, slot or entry at a time.
- *
- * Recomputes what the allocator's words must be from the class formulas and compares; trusts no pointer and follows
- * none without a bound. Works beside running participants: what is inconsistent only while a live participant is
- * in the middle of an operation is not reported, since the owner of the operation is alive; the same words with a
- * dead owner are. Read-only openers call it on their private mapping.
+ * Looking at what every heap has without changing it: roots, locks and slots. Each allocator's own part is in
+ * verify-slab.ts, verify-buddy.ts and verify-fit.ts.
  */
 
-import {
-  BLOCKS_PER_WORD,
-  CLASS_LAST,
-  PAGE_BODY,
-  PAGE_CLAIMED,
-  PAGE_FREE,
-  PAGE_RUN,
-  PAGE_RUN_SHRINKING,
-  PAGE_SLAB,
-} from "../src/layout/page";
 import {
   NEED_CATCH_UP,
   OK,
-  PROBLEM_BOTH_BITMAPS,
-  PROBLEM_DEAD_OWNER,
-  PROBLEM_FREE_PAGE_STATE,
-  PROBLEM_HINT,
-  PROBLEM_PAGE_GEOMETRY,
-  PROBLEM_RING,
   PROBLEM_ROOT,
   PROBLEM_ROOTS_LOCK,
-  PROBLEM_RUN_BODY,
-  PROBLEM_RUN_LENGTH,
-  PROBLEM_SIZE_CLASS,
   PROBLEM_SLOT_STATE,
-  PROBLEM_STRAY_BITS,
-  PROBLEM_STRAY_BODY,
-  PROBLEM_UNKNOWN_KIND,
 } from "../src/layout/result";
 import { ROOT_NAME_LIMIT_BYTES } from "../src/layout/root";
 import { SLOT_FREE, SLOT_RECOVERING, SLOT_STATE_MASK } from "../src/layout/slot";
-import { classCount, classFirst, classSize } from "./classes";
-import {
-  getCurrent,
-  getLocal,
-  getPageBlockSize,
-  getPageCount,
-  getPageFirst,
-  getPageHint,
-  getPageHintHandle,
-  getPageNext,
-  getPagePrev,
-  getPageReciprocal,
-  getRootNameLength,
-  loadPageState,
-  loadRemote,
-  loadRootWord,
-  loadRootsLock,
-  loadSizePages,
-  loadSlotState,
-} from "./mem";
-import { classIn, kindOf, lengthIn, ownerIn, pagesToPass, runState, slabState } from "./pages";
+import { usableSize } from "./blocks";
+import { getRootNameLength, loadRootWord, loadRootsLock, loadSlotState } from "./mem";
 import { isSet, rootAt } from "./roots";
-import { fullWord, pairAt, wordCount } from "./bitmap";
-import { usableSize } from "./slab";
-import {
-  firstDataPage,
-  lastError,
-  pageAt,
-  reachablePages,
-  rootCount,
-  slotAt,
-  slotCount,
-  spanPages,
-} from "./state";
+import { lastError, rootCount, slotAt, slotCount } from "./state";
 
-/** The pages that belong to the heap: [firstPage, endPage). */
-export function firstPage(): u32 {
-  return firstDataPage();
-}
-
-export function endPage(): u32 {
-  return reachablePages();
-}
-
-/** How far the page after the entry that starts at `index` is: a run counts as one entry. */
-export function pagesAt(index: u32): u32 {
-  return index < spanPages ? pagesToPass(loadPageState(pageAt(index))) : 1;
-}
-
-export function pageKind(index: u32): u32 {
-  return index < spanPages ? kindOf(loadPageState(pageAt(index))) : 0;
-}
-
-export function pageClass(index: u32): u32 {
-  return index < spanPages ? classIn(loadPageState(pageAt(index))) : 0;
-}
-
-/** Slot index + 1 of the page's owner, 0 = nobody. */
-export function pageOwner(index: u32): u32 {
-  return index < spanPages ? ownerIn(loadPageState(pageAt(index))) : 0;
-}
-
-export function pageBlockCount(index: u32): u32 {
-  return index < spanPages ? getPageCount(pageAt(index)) : 0;
-}
-
-/** Block size in bytes of class 1..62, 0 for others. */
-export function blockSizeOf(sizeClass: u32): u32 {
-  return sizeClass == 0 || sizeClass > <u32>CLASS_LAST ? 0 : classSize(sizeClass);
-}
-
-/** Free blocks of the slab page `index`. */
-export function pageFreeBlocks(index: u32): u32 {
-  if (index < firstDataPage() || index >= reachablePages()) return 0;
-  const page = pageAt(index);
-  const count = getPageCount(page);
-  const words = wordCount(count);
-  let free: u32 = 0;
-  for (let word: u32 = 0; word < words; word++) {
-    const pair = pairAt(index, page, count, word);
-    free += <u32>popcnt((getLocal(pair) | loadRemote(pair)) & fullWord(count, word));
-  }
-  return free;
-}
+/** How often a thing is looked at before what is wrong with it is believed. */
+export const LOOKS: u32 = 4;
 
 /** Whether somebody is there to finish what the slot `owner` - 1 is in the middle of. */
-function isAttended(owner: u32): bool {
+export function isAttended(owner: u32): bool {
   if (owner == 0 || owner > slotCount) return false;
   return (loadSlotState(slotAt(owner - 1)) & SLOT_STATE_MASK) != SLOT_FREE;
-}
-
-/** How often a page is looked at before what is wrong with it is believed. */
-const LOOKS: u32 = 4;
-
-/**
- * OK, or the first PROBLEM_ found in the entry that starts at page `index`. The look takes longer than an allocation:
- * a problem counts only when the page's word is the same after it, several times over.
- */
-export function verifyPage(index: u32): i32 {
-  const page = pageAt(index);
-  let problem: i32 = OK;
-  for (let look: u32 = 0; look < LOOKS; look++) {
-    const state = loadPageState(page);
-    problem = problemIn(index, page, state);
-    if (problem == OK || loadPageState(page) != state) return OK;
-  }
-  return problem;
-}
-
-function problemIn(index: u32, page: usize, state: u64): i32 {
-  const kind = kindOf(state);
-  if (kind == PAGE_FREE) return state == 0 ? OK : PROBLEM_FREE_PAGE_STATE;
-  if (kind == PAGE_CLAIMED) return isAttended(ownerIn(state)) ? OK : PROBLEM_DEAD_OWNER;
-  if (kind == PAGE_SLAB) return verifySlab(index, page, state);
-  if (kind == PAGE_RUN) return verifyRun(index, state);
-  // A body is looked at with its head; met on its own, its head is gone, or was claimed after this walk passed.
-  if (kind == PAGE_BODY) return hasHead(index, state) ? OK : PROBLEM_STRAY_BODY;
-  if (kind > <u32>PAGE_RUN_SHRINKING) return PROBLEM_UNKNOWN_KIND;
-  return isAttended(ownerIn(state)) ? OK : PROBLEM_DEAD_OWNER;
-}
-
-function hasHead(index: u32, state: u64): bool {
-  const distance = lengthIn(state);
-  if (distance == 0 || distance > index) return false;
-  const head = loadPageState(pageAt(index - distance));
-  return kindOf(head) > <u32>PAGE_SLAB && kindOf(head) != PAGE_BODY && lengthIn(head) > distance;
-}
-
-function verifyRun(index: u32, state: u64): i32 {
-  const length = lengthIn(state);
-  // Of all pages that there are: this participant may not have caught up with those of the run.
-  if (length == 0 || index + length > loadSizePages() || index + length > spanPages)
-    return PROBLEM_RUN_LENGTH;
-  for (let distance: u32 = 1; distance < length; distance++) {
-    if (loadPageState(pageAt(index + distance)) != runState(PAGE_BODY, 0, distance, 0))
-      return PROBLEM_RUN_BODY;
-  }
-  return OK;
-}
-
-function verifySlab(index: u32, page: usize, state: u64): i32 {
-  const sizeClass = classIn(state);
-  if (sizeClass == 0 || sizeClass > <u32>CLASS_LAST) return PROBLEM_SIZE_CLASS;
-  const owner = ownerIn(state);
-  if (owner != 0 && !isAttended(owner)) return PROBLEM_DEAD_OWNER;
-  const size = classSize(sizeClass);
-  const count = classCount(sizeClass);
-  if (
-    getPageBlockSize(page) != size ||
-    getPageCount(page) != count ||
-    getPageFirst(page) != classFirst(sizeClass)
-  ) {
-    return PROBLEM_PAGE_GEOMETRY;
-  }
-  if (getPageReciprocal(page) != <u32>((((<u64>1) << 32) + size - 1) / size)) return PROBLEM_PAGE_GEOMETRY;
-  const words = wordCount(count);
-  for (let word: u32 = 0; word < words; word++) {
-    const pair = pairAt(index, page, count, word);
-    const full = fullWord(count, word);
-    const local = getLocal(pair);
-    const remote = loadRemote(pair);
-    if (((local | remote) & ~full) != 0) return PROBLEM_STRAY_BITS;
-    // Both at once only while an owner collects; an orphan has been collected.
-    if (owner == 0 && (local & remote) != 0) return PROBLEM_BOTH_BITMAPS;
-  }
-  return OK;
-}
-
-/**
- * The owner's private words of one class of slot `index`: the ring and the hints. Only the slot's own participant,
- * or somebody who knows that it is at rest, may ask. Returns the ring's length, or -PROBLEM_.
- */
-export function verifyRing(index: u32, sizeClass: u32): i32 {
-  const first = getCurrent(slotAt(index), sizeClass);
-  if (first == 0) return 0;
-  const mine = slabState(PAGE_SLAB, sizeClass, index + 1);
-  let page = first;
-  for (let length: u32 = 1; length <= spanPages; length++) {
-    if (page < firstDataPage() || page >= reachablePages() || loadPageState(pageAt(page)) != mine)
-      return -PROBLEM_RING;
-    if (page != first && !hintHolds(page)) return -PROBLEM_HINT;
-    const next = getPageNext(pageAt(page));
-    if (next >= spanPages || getPagePrev(pageAt(next)) != page) return -PROBLEM_RING;
-    if (next == first) return <i32>length;
-    page = next;
-  }
-  return -PROBLEM_RING;
-}
-
-/** The invariant of pages that are not current: a local bit is set only if one is set in the hinted word. */
-function hintHolds(index: u32): bool {
-  const page = pageAt(index);
-  const count = getPageCount(page);
-  const words = wordCount(count);
-  const hint = getPageHint(page);
-  if (hint >= words) return false;
-  const handle = (index << 16) + getPageFirst(page) + hint * BLOCKS_PER_WORD * getPageBlockSize(page);
-  if (getPageHintHandle(page) != handle) return false;
-  if (getLocal(pairAt(index, page, count, hint)) != 0) return true;
-  for (let word: u32 = 0; word < words; word++) {
-    if (getLocal(pairAt(index, page, count, word)) != 0) return false;
-  }
-  return true;
 }
 
 /** OK, or PROBLEM_ROOT when entry `index` is in use and does not lead to an allocated block. */

@@ -1,5 +1,5 @@
-// Compiles core/ (AssemblyScript) to the WebAssembly modules that run on the shared memory: segment, heap and survey, each
-// from the file of that name, each twice:
+// Compiles core/ (AssemblyScript) to the WebAssembly modules that run on the shared memory, one for whoever only opens a
+// segment, one for each allocator, one for looking; each twice:
 //
 //   dist/core/NAME.wasm           the shipped build: no assertions, no checkpoints
 //   dist/core/NAME.checked.wasm   the verification build: calls env.checkpoint before every shared access
@@ -18,6 +18,7 @@ const commonFlags = [
   "--noExportMemory",
   "--sharedMemory",
   "--enable threads",
+  "--enable simd",
   "--initialMemory 1",
   "--maximumMemory 65536",
   "--use abort=",
@@ -28,9 +29,17 @@ const commonFlags = [
 const shipped = { flags: ["--noAssert", "--use", "CHECKED=0"], imports: ["env.memory"] };
 const checked = { flags: ["--use", "CHECKED=1"], imports: ["env.memory", "env.checkpoint"] };
 
-const builds = ["segment", "heap", "survey"].flatMap((module) => [
-  { name: `${module}.wasm`, entry: `core/${module}.ts`, ...shipped },
-  { name: `${module}.checked.wasm`, entry: `core/${module}.ts`, ...checked },
+const entries = {
+  segment: "core/segment.ts",
+  slab: "core/heap-slab.ts",
+  buddy: "core/heap-buddy.ts",
+  "first-fit": "core/heap-first-fit.ts",
+  survey: "core/survey.ts",
+};
+
+const builds = Object.entries(entries).flatMap(([module, entry]) => [
+  { name: `${module}.wasm`, entry, ...shipped },
+  { name: `${module}.checked.wasm`, entry, ...checked },
 ]);
 
 /** The files that `buildCore` writes. */

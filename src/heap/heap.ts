@@ -10,15 +10,16 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { PAGE_FREE } from "../layout/page.ts";
 import { BUSY, NEED_CATCH_UP, NEED_PAGES, OK, TOO_LARGE } from "../layout/result.ts";
 import type { HeapCore } from "../region/core.ts";
 import { createSession } from "../region/create.ts";
-import type { Contents } from "../region/geometry.ts";
 import { Region } from "../region/index.ts";
-import type { CreateOptions, OpenOptions } from "../region/index.ts";
+import type { OpenOptions } from "../region/index.ts";
 import { openOrCreateSession, openSession } from "../region/open.ts";
+import { allocatorName, contentsOf, HEAP_ALLOCATORS } from "./allocators.ts";
+import type { AllocatorName, HeapCreateOptions } from "./allocators.ts";
 import { handleError, trapError } from "./errors.ts";
 import type { Handle, Pointer } from "./handle.ts";
 import { makeRoots } from "./roots.ts";
@@ -28,17 +29,6 @@ import type { HeapStats } from "./stats.ts";
 import { verifyHeap } from "./verify.ts";
 import type { VerifyReport } from "./verify.ts";
 
-/** How blocks are found and kept: see ARCHITECTURE.md. */
-export type AllocatorName = "slab";
-
-/** How a heap is created. */
-export interface HeapCreateOptions extends CreateOptions {
-  /** Default "slab". */
-  readonly allocator?: AllocatorName;
-}
-
-const SLAB: Contents = { allocator: ALLOCATOR_SLAB, defaultSizeBytes: 2 ** 20 };
-
 /** A heap that is not told how to grow doubles, by no less and no more than this at a time. */
 const LEAST_STEP_PAGES = 16;
 const MOST_STEP_PAGES = 1024;
@@ -47,13 +37,6 @@ const MOST_STEP_PAGES = 1024;
 const MAX_ROUNDS = 10_000;
 
 const LARGEST_REQUEST_BYTES = 2 ** 32 - 1;
-
-function contentsFor(allocator: string | undefined): Contents {
-  if (allocator === undefined || allocator === "slab") return SLAB;
-  throw shoalError("ERR_SHOAL_ARGUMENT", `allocator must be "slab", not ${JSON.stringify(allocator)}`, {
-    allocator,
-  });
-}
 
 /** A shared heap that this thread takes part in. Made by create, open or openOrCreate. */
 export class Heap implements Disposable {
@@ -80,22 +63,23 @@ export class Heap implements Disposable {
 
   /** Creates a heap. Options and errors as Region.create; `sizeBytes` is the room for blocks, default 1 MiB. */
   static create(name?: string, options: HeapCreateOptions = {}): Heap {
-    return new Heap(Region.over(createSession(name, options, contentsFor(options.allocator))));
+    return new Heap(Region.over(createSession(name, options, contentsOf(options))));
   }
 
   /** Opens a heap, and recovers participants that have died. Options and errors as Region.open. */
   static open(name: string, options: OpenOptions = {}): Heap {
-    return new Heap(Region.over(openSession(name, options, SLAB)));
+    return new Heap(Region.over(openSession(name, options, HEAP_ALLOCATORS)));
   }
 
   /** Opens the heap, or creates it; of several that do so at once, exactly one creates (`region.created`). */
   static openOrCreate(name: string, options: HeapCreateOptions & OpenOptions = {}): Heap {
-    const contents = contentsFor(options.allocator);
-    return new Heap(Region.over(openOrCreateSession(name, options, contents, contents)));
+    const contents = contentsOf(options);
+    const expected = options.allocator === undefined ? HEAP_ALLOCATORS : [contents.allocator];
+    return new Heap(Region.over(openOrCreateSession(name, options, expected, contents)));
   }
 
   get allocator(): AllocatorName {
-    return "slab";
+    return allocatorName(this.region.session.geometry.allocator);
   }
 
   /**
@@ -138,7 +122,7 @@ export class Heap implements Disposable {
     const total = count * sizeBytes;
     if (total > LARGEST_REQUEST_BYTES) throw sizeError(`calloc of ${count} times ${sizeBytes}`, total);
     try {
-      const handle = this.#core.calloc(total);
+      const handle = this.#core.allocWith(total, 0, 0, 1);
       return (handle === 0 ? this.#makeRoom("calloc", total, 0) : handle >>> 0) as Handle;
     } catch (error) {
       throw trapError(error, "calloc");
@@ -327,7 +311,9 @@ export class Heap implements Disposable {
 
   #repeat(call: "alloc" | "calloc" | "realloc", sizeBytes: number, handle: number): number {
     if (call === "alloc") return this.#core.alloc(sizeBytes);
-    return call === "calloc" ? this.#core.calloc(sizeBytes) : this.#core.realloc(handle, sizeBytes);
+    return call === "calloc"
+      ? this.#core.allocWith(sizeBytes, 0, 0, 1)
+      : this.#core.realloc(handle, sizeBytes);
   }
 
   /** Adds pages until `pages` consecutive ones are free, after looking whether the dead have left any. */

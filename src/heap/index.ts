@@ -4,7 +4,7 @@ export type { ErrorDetails, ShoalErrorCode } from "../errors.ts";
 export { asHandle } from "./handle.ts";
 export type { Handle, Pointer } from "./handle.ts";
 export { Heap } from "./heap.ts";
-export type { AllocatorName, HeapCreateOptions } from "./heap.ts";
+export type { AllocatorName, HeapCreateOptions } from "./allocators.ts";
 export type { Roots } from "./roots.ts";
 export type { ClassStats, HeapStats } from "./stats.ts";
 export type { Problem, VerifyReport } from "./verify.ts";

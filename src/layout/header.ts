@@ -8,8 +8,10 @@
  *     0        header               4 KiB    this file
  *     4096     participant slots    512 B each (slot.ts); with the default 56 of them data starts at 32 KiB
  *     …        roots                64 B each, heaps only (root.ts)
- *     …        page table           64 B for each page of the span, heaps only (page.ts); sparse: only the
- *                                   part that describes pages in use has storage behind it
+ *     …        side table           slab and first-fit heaps: of a length that the span gives (page.ts, fit.ts)
+ *     …        table                so many bytes for each page of the span, heaps only (page.ts, buddy.ts, fit.ts);
+ *                                   sparse: only the part that describes pages in use has storage behind it
+ *     …        side table           buddy heaps: sparse, gets its storage page by page when it is wanted (buddy.ts)
  *     …        data                 starts at a page boundary
  *
  *     header   0  magic u64            8  format stamp u32     12  byte order u32
@@ -18,12 +20,16 @@
  *             56  span u32 (pages)    60  grow step u32 (pages)
  *             64  slot count u32      68  slots offset u32     72  root count u32    76  roots offset u32
  *             80  table offset u32    84  table bytes a page   88  data offset u32   92  flags u32
- *             96  fixed address f64  104  (free)               112  lock file's inode f64
+ *             96  fixed address f64  104  side offset u32     108  side bytes u32
+ *            112  lock file's inode f64
+ *            120  min shift u32      124  max shift u32        buddy: log2 of the smallest and largest block
  *            128  size u32 (pages), alone on its line: the one word of the header that changes often
  *            192  roots lock u32, alone on its line
  *            256  recoveries u32     260  growths u32         264  slots used u32: no slot from here on was ever taken
- *            320  orphan hints, one u32 for each size class (64 × 4 B)
- *            640  (free)
+ *            268  high water u32 (pages): no page from here on ever held a block
+ *            320  orphan hints, one u32 for each size class (64 × 4 B)       slab
+ *            640  heap lock u32, alone on its line: slot index + 1 of the holder      first-fit
+ *            704  (free)
  */
 
 export const PAGE_SIZE_BYTES = 65536;
@@ -57,13 +63,19 @@ export const H_TABLE_BYTES_PER_PAGE = 84;
 export const H_DATA_OFFSET = 88;
 export const H_FLAGS = 92;
 export const H_FIXED_ADDRESS = 96;
+export const H_SIDE_OFFSET = 104;
+export const H_SIDE_BYTES = 108;
 export const H_LOCK_INODE = 112;
+export const H_MIN_SHIFT = 120;
+export const H_MAX_SHIFT = 124;
 export const H_SIZE_PAGES = 128;
 export const H_ROOTS_LOCK = 192;
 export const H_RECOVERIES = 256;
 export const H_GROWTHS = 260;
 export const H_SLOTS_USED = 264;
+export const H_HIGH_WATER_PAGES = 268;
 export const H_ORPHAN_HINTS = 320;
+export const H_HEAP_LOCK = 640;
 
 /** Segment states, in the order in which they are passed through. */
 export const STATE_INITIALISING = 1;
@@ -77,6 +89,8 @@ export const BACKEND_ANONYMOUS = 4;
 
 export const ALLOCATOR_NONE = 0;
 export const ALLOCATOR_SLAB = 1;
+export const ALLOCATOR_BUDDY = 2;
+export const ALLOCATOR_FIRST_FIT = 3;
 
 /** In H_FLAGS: the segment's file is alone in a directory that was made for it and goes with it. */
 export const FLAG_PRIVATE_DIRECTORY = 1;

@@ -27,6 +27,15 @@
 
 export const TABLE_BYTES_PER_PAGE = 64;
 
+/**
+ * The side table of a slab heap is a directory: for each eight pages one u32, the page that holds their owners arrays, or 0
+ * while no block in any of them is owned. An owners array is a u16 for each block of a page: slot index + 1 of who owns the
+ * block, 0 = it is shared.
+ */
+export const OWNERS_ENTRY_BYTES = 4;
+export const PAGES_PER_OWNERS_PAGE = 8;
+export const OWNERS_ARRAY_BYTES = 8192;
+
 export const P_STATE = 0;
 export const P_NEXT = 8;
 export const P_PREV = 12;

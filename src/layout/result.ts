@@ -14,7 +14,7 @@ export const CORRUPT = 3;
 export const NEED_PAGES = 4;
 /** The segment is larger than this participant's memory: catch up and call again. */
 export const NEED_CATCH_UP = 5;
-/** A lock is held by the participant in `blocker()`. */
+/** A lock is held by the participant in slot `errorDetail()`. */
 export const LOCKED = 6;
 /** All entries of a table are taken. */
 export const TABLE_FULL = 7;
@@ -24,6 +24,10 @@ export const NOT_FOUND = 8;
 export const TOO_LARGE = 9;
 /** The block is being changed by another call (a run being resized or freed). */
 export const BUSY = 10;
+/** The block is owned by another participant: the one in slot `errorDetail()`. */
+export const NOT_OWNER = 11;
+/** The side table's part for page `errorDetail()` has no storage yet: reserve it, tell the core, call again. */
+export const NEED_STORAGE = 12;
 
 /** What verify can find wrong (core/verify.ts); src/heap/verify.ts has a sentence for each. */
 

@@ -8,7 +8,8 @@
  *
  *       0  state u32: epoch << 2 | SLOT_FREE, SLOT_LIVE or SLOT_RECOVERING; the epoch counts the slot's users
  *       4  pid u32            8  start time of that process, f64 (clock ticks since boot)
- *      16  thread id u32     20  (free)         24  opened at, f64 (milliseconds since 1970)
+ *      16  thread id u32     20  owns u32: 1 = may own blocks (core/blocks.ts)
+ *      24  opened at, f64 (milliseconds since 1970)
  *      32  intent kind u32   36  intent's block u32: what recovery must undo (core/realloc.ts)
  *      64  scratch, 64 B: arguments that do not fit in registers (names)
  *     128  (free)
@@ -23,6 +24,7 @@ export const S_STATE = 0;
 export const S_PID = 4;
 export const S_START = 8;
 export const S_THREAD = 16;
+export const S_OWNS = 20;
 export const S_OPENED = 24;
 export const S_INTENT = 32;
 export const S_INTENT_BLOCK = 36;

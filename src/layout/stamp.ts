@@ -3,13 +3,15 @@
  * offset, size or state cannot attach to each other's segments.
  */
 
+import * as buddy from "./buddy.ts";
+import * as fit from "./fit.ts";
 import * as header from "./header.ts";
 import * as page from "./page.ts";
 import * as root from "./root.ts";
 import * as slot from "./slot.ts";
 
 /** Raised by hand when the meaning of a word changes while its place does not. */
-const REVISION = 1;
+const REVISION = 2;
 
 /** FNV-1a over the constants' names and values in a fixed order. */
 export function stampOf(tables: ReadonlyArray<Readonly<Record<string, number>>>, revision: number): number {
@@ -26,4 +28,4 @@ export function stampOf(tables: ReadonlyArray<Readonly<Record<string, number>>>,
   return hash >>> 0;
 }
 
-export const FORMAT_STAMP = stampOf([header, slot, page, root], REVISION);
+export const FORMAT_STAMP = stampOf([header, slot, page, root, buddy, fit], REVISION);

@@ -8,6 +8,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { shoalError } from "../errors.ts";
+import { ALLOCATOR_BUDDY, ALLOCATOR_FIRST_FIT, ALLOCATOR_SLAB } from "../layout/header.ts";
 import { packageRoot } from "../os/native.ts";
 
 /** What core/segment.ts exports. Result codes are in src/layout/result.ts. */
@@ -37,16 +38,27 @@ export interface Core {
   findSlot(from: number, free: number): number;
 }
 
-/** What core/heap.ts exports. */
+/** What each of core/heap-slab.ts, heap-buddy.ts and heap-first-fit.ts exports. */
 export interface HeapCore extends Core {
   become(slotIndex: number): void;
   lastError(): number;
   errorDetail(): number;
   alloc(sizeBytes: number): number;
-  calloc(sizeBytes: number): number;
+  /** `alignmentBytes`: a power of two up to 64 KiB, 0 = the allocator's own. */
+  allocWith(sizeBytes: number, alignmentBytes: number, owned: number, zeroed: number): number;
+  /** Allocates up to `count` blocks; their handles are in the scratch area (u32 each). Returns how many. */
+  allocBatch(sizeBytes: number, count: number): number;
   realloc(handle: number, sizeBytes: number): number;
   free(handle: number): number;
+  /** Frees the blocks whose handles are in the scratch area. Returns how many it freed before one was refused. */
+  freeBatch(count: number): number;
   usableSize(handle: number): number;
+  /** The block is nobody's own any more. OK, or why not. */
+  share(handle: number): number;
+  /** The block is this participant's own from now on. OK, or why not. */
+  adopt(handle: number): number;
+  /** After NEED_STORAGE: the side table's part for that page has storage now. */
+  noteStorage(page: number): void;
 
   lockRoots(): number;
   unlockRoots(): void;
@@ -74,6 +86,10 @@ export interface Survey {
   pageBlockCount(index: number): number;
   pageFreeBlocks(index: number): number;
   blockSizeOf(sizeClass: number): number;
+  /** Usable bytes of the block at `handle`; 0 when there is none. */
+  usableSize(handle: number): number;
+  /** Slot index + 1 of the block's owner; 0 = shared. */
+  ownerOf(handle: number): number;
   verifyPage(index: number): number;
   verifyRing(slotIndex: number, sizeClass: number): number;
   verifyRoot(index: number): number;
@@ -82,7 +98,18 @@ export interface Survey {
 }
 
 /** The modules that the core is compiled to. */
-export type CoreModule = "segment" | "heap" | "survey";
+export type CoreModule = "segment" | "slab" | "buddy" | "first-fit" | "survey";
+
+const HEAP_MODULES: Readonly<Record<number, CoreModule>> = {
+  [ALLOCATOR_SLAB]: "slab",
+  [ALLOCATOR_BUDDY]: "buddy",
+  [ALLOCATOR_FIRST_FIT]: "first-fit",
+};
+
+/** The module that works on segments with this allocator (ALLOCATOR_…). */
+export function moduleFor(allocator: number): CoreModule {
+  return HEAP_MODULES[allocator] ?? "segment";
+}
 
 const compiled = new Map<string, WebAssembly.Module>();
 
@@ -124,8 +151,8 @@ function instantiate(name: CoreModule, memory: WebAssembly.Memory): WebAssembly.
   return new WebAssembly.Instance(moduleOf(`${name}.checked`), { env: { memory, checkpoint: hook } }).exports;
 }
 
-/** A core on `memory`, with the heap's functions or without. Writes nothing to it. */
-export function instantiateCore(memory: WebAssembly.Memory, module: "segment" | "heap"): Core {
+/** A core on `memory`: the segment's functions, or one allocator's as well. Writes nothing to it. */
+export function instantiateCore(memory: WebAssembly.Memory, module: CoreModule): Core {
   return instantiate(module, memory) as unknown as Core;
 }
 

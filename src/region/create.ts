@@ -22,6 +22,10 @@ import {
   H_FIXED_ADDRESS,
   H_FLAGS,
   H_LOCK_INODE,
+  H_MAX_SHIFT,
+  H_MIN_SHIFT,
+  H_SIDE_BYTES,
+  H_SIDE_OFFSET,
   H_UUID,
   PAGE_SIZE_BYTES,
   STATE_READY,
@@ -32,6 +36,7 @@ import { native } from "../os/native.ts";
 import { backendOf } from "./backends.ts";
 import type { Backend, Backing } from "./backing.ts";
 import { openPinned, pinAnywhere } from "./fixed-address.ts";
+import { moduleFor } from "./core.ts";
 import { planGeometry, storageRanges } from "./geometry.ts";
 import type { Contents, Geometry } from "./geometry.ts";
 import { signatureOf } from "./header.ts";
@@ -161,12 +166,7 @@ function initialise(
 ): Session {
   backing.sign(signatureOf(process.pid, processStartTicks()));
   backing.reserve(storageRanges(geometry, 0, geometry.sizePages));
-  const overlay = layOver(
-    backing,
-    geometry,
-    geometry.allocator === ALLOCATOR_NONE ? "segment" : "heap",
-    false,
-  );
+  const overlay = layOver(backing, geometry, moduleFor(geometry.allocator), false);
   let pinnedAddress = 0;
   try {
     if (options.fixedAddress !== undefined && options.fixedAddress !== false) {
@@ -226,6 +226,12 @@ function describe(
   uuid.set(random);
   view.setUint32(H_FLAGS, isPrivate ? FLAG_PRIVATE_DIRECTORY : 0, true);
   view.setFloat64(H_FIXED_ADDRESS, fixedAddress, true);
+  if (geometry.allocator !== ALLOCATOR_NONE) {
+    view.setUint32(H_SIDE_OFFSET, geometry.sideOffset, true);
+    view.setUint32(H_SIDE_BYTES, geometry.sideBytes, true);
+    view.setUint32(H_MIN_SHIFT, geometry.minShift, true);
+    view.setUint32(H_MAX_SHIFT, geometry.maxShift, true);
+  }
   if (backend.name === "sysv") view.setFloat64(H_LOCK_INODE, fstat(backing.lockFd).inode, true);
   core.publishSize(geometry.sizePages);
   if (core.attach() !== 0)

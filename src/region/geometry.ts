@@ -4,11 +4,21 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { HEADER_SIZE_BYTES, MAX_PAGE_COUNT, PAGE_SIZE_BYTES } from "../layout/header.ts";
-import { TABLE_BYTES_PER_PAGE } from "../layout/page.ts";
+import { BUDDY_FLAGS_BYTES, BUDDY_OWNER_BYTES, BUDDY_TREE_BYTES } from "../layout/buddy.ts";
+import { FIT_TABLE_BYTES_PER_PAGE, INDEX_FAN_OUT } from "../layout/fit.ts";
+import {
+  ALLOCATOR_BUDDY,
+  ALLOCATOR_FIRST_FIT,
+  ALLOCATOR_NONE,
+  ALLOCATOR_SLAB,
+  HEADER_SIZE_BYTES,
+  MAX_PAGE_COUNT,
+  PAGE_SIZE_BYTES,
+} from "../layout/header.ts";
+import { OWNERS_ENTRY_BYTES, PAGES_PER_OWNERS_PAGE, TABLE_BYTES_PER_PAGE } from "../layout/page.ts";
 import { ROOT_COUNT, ROOT_SIZE_BYTES } from "../layout/root.ts";
 import { MAX_SLOT_COUNT, SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import { DEFAULT_PARTICIPANT_COUNT } from "./options.ts";
+import { DEFAULT_PARTICIPANT_COUNT, DEFAULT_REGION_SIZE_BYTES } from "./options.ts";
 import type { CreateOptions } from "./options.ts";
 
 /** The largest segment there can be: 4 GiB. */
@@ -18,7 +28,20 @@ export const MAX_SEGMENT_BYTES = MAX_PAGE_COUNT * PAGE_SIZE_BYTES;
 export interface Contents {
   readonly allocator: number;
   readonly defaultSizeBytes: number;
+  readonly defaultSpanBytes: number;
+  /** Buddy heaps: log2 of the smallest and the largest block; else 0. */
+  readonly minShift: number;
+  readonly maxShift: number;
 }
+
+/** What a plain region holds. */
+export const PLAIN: Contents = {
+  allocator: ALLOCATOR_NONE,
+  defaultSizeBytes: DEFAULT_REGION_SIZE_BYTES,
+  defaultSpanBytes: MAX_SEGMENT_BYTES,
+  minShift: 0,
+  maxShift: 0,
+};
 
 /** The offsets and sizes of a segment. */
 export interface Geometry {
@@ -32,6 +55,10 @@ export interface Geometry {
   readonly rootsOffset: number;
   readonly tableOffset: number;
   readonly tableBytesPerPage: number;
+  readonly sideOffset: number;
+  readonly sideBytes: number;
+  readonly minShift: number;
+  readonly maxShift: number;
   readonly dataOffset: number;
 }
 
@@ -59,20 +86,76 @@ function checkCount(count: number): number {
   );
 }
 
-/** The bytes before the data. A heap's depend on its span: there is a descriptor for each page that may ever be. */
-function overheadOf(slotCount: number, isHeap: boolean, spanPages: number) {
+/** Bytes of a heap's table for each page of the span. */
+function tableBytesOf({ allocator, maxShift }: Contents): number {
+  switch (allocator) {
+    case ALLOCATOR_SLAB:
+      return TABLE_BYTES_PER_PAGE;
+    case ALLOCATOR_BUDDY:
+      return BUDDY_FLAGS_BYTES + (PAGE_SIZE_BYTES >> maxShift) * BUDDY_TREE_BYTES;
+    case ALLOCATOR_FIRST_FIT:
+      return FIT_TABLE_BYTES_PER_PAGE;
+    default:
+      return 0;
+  }
+}
+
+/** Bytes of the first-fit index's upper levels: one for each page, each group of pages, each group of groups. */
+export function indexBytesOf(spanPages: number): { pages: number; groups: number; total: number } {
+  const pages = roundUp(spanPages, INDEX_FAN_OUT);
+  const groups = roundUp(pages / INDEX_FAN_OUT, INDEX_FAN_OUT);
+  return { pages, groups, total: pages + groups + INDEX_FAN_OUT };
+}
+
+/** Bytes of the table that a heap has beside the one that tells of its pages. */
+function sideBytesOf({ allocator, minShift }: Contents, spanPages: number): number {
+  switch (allocator) {
+    case ALLOCATOR_SLAB:
+      return roundUp(
+        Math.ceil(spanPages / PAGES_PER_OWNERS_PAGE) * OWNERS_ENTRY_BYTES,
+        TABLE_ALIGNMENT_BYTES,
+      );
+    case ALLOCATOR_BUDDY:
+      return spanPages * (PAGE_SIZE_BYTES >> minShift) * BUDDY_OWNER_BYTES;
+    case ALLOCATOR_FIRST_FIT:
+      return indexBytesOf(spanPages).total;
+    default:
+      return 0;
+  }
+}
+
+const TABLE_ALIGNMENT_BYTES = 64;
+/** A buddy heap's side table gets its storage in pieces that do not share a page of the system's. */
+const SIDE_ALIGNMENT_BYTES = 4096;
+
+/** The bytes before the data. A heap's depend on its span: its tables have room for each page that may ever be. */
+function overheadOf(slotCount: number, contents: Contents, spanPages: number) {
   const slotsEnd = HEADER_SIZE_BYTES + slotCount * SLOT_SIZE_BYTES;
-  if (!isHeap) return { rootsOffset: 0, tableOffset: 0, dataOffset: slotsEnd };
-  const tableOffset = slotsEnd + ROOT_COUNT * ROOT_SIZE_BYTES;
-  const tableEnd = tableOffset + spanPages * TABLE_BYTES_PER_PAGE;
-  return { rootsOffset: slotsEnd, tableOffset, dataOffset: roundUp(tableEnd, PAGE_SIZE_BYTES) };
+  const none = { rootsOffset: 0, tableOffset: 0, sideOffset: 0, sideBytes: 0, dataOffset: slotsEnd };
+  if (contents.allocator === ALLOCATOR_NONE) return none;
+  const rootsEnd = slotsEnd + ROOT_COUNT * ROOT_SIZE_BYTES;
+  const sideBytes = sideBytesOf(contents, spanPages);
+  const tableBytes = spanPages * tableBytesOf(contents);
+  const isSideLast = contents.allocator === ALLOCATOR_BUDDY;
+  const tableOffset = isSideLast ? rootsEnd : rootsEnd + sideBytes;
+  const sideOffset = isSideLast ? roundUp(tableOffset + tableBytes, SIDE_ALIGNMENT_BYTES) : rootsEnd;
+  const end = Math.max(tableOffset + tableBytes, sideOffset + sideBytes);
+  return {
+    rootsOffset: slotsEnd,
+    tableOffset,
+    sideOffset,
+    sideBytes,
+    dataOffset: roundUp(end, PAGE_SIZE_BYTES),
+  };
 }
 
 /** The smallest span, in pages, whose data area holds `sizeBytes`. */
-function smallestSpan(slotCount: number, isHeap: boolean, sizeBytes: number): number {
+function smallestSpan(slotCount: number, contents: Contents, sizeBytes: number): number {
   let pages = Math.ceil(sizeBytes / PAGE_SIZE_BYTES);
   for (;;) {
-    const needed = Math.ceil((overheadOf(slotCount, isHeap, pages).dataOffset + sizeBytes) / PAGE_SIZE_BYTES);
+    const needed = Math.ceil(
+      (overheadOf(slotCount, contents, pages).dataOffset + sizeBytes) / PAGE_SIZE_BYTES,
+    );
     if (needed <= pages) return pages;
     pages = needed;
   }
@@ -84,13 +167,13 @@ function smallestSpan(slotCount: number, isHeap: boolean, sizeBytes: number): nu
  * @throws ERR_SHOAL_SIZE (no such size), ERR_SHOAL_SPAN (size beyond the span), ERR_SHOAL_ARGUMENT
  */
 export function planGeometry(options: CreateOptions, contents: Contents): Geometry {
-  const isHeap = contents.allocator !== 0;
+  const isHeap = contents.allocator !== ALLOCATOR_NONE;
   const sizeBytes = checkSizeBytes("sizeBytes", options.sizeBytes ?? contents.defaultSizeBytes);
   const slotCount = checkCount(options.maxParticipants ?? DEFAULT_PARTICIPANT_COUNT);
   const growStepBytes =
     options.growStepBytes === undefined ? 0 : checkSizeBytes("growStepBytes", options.growStepBytes);
-  const spanPages = planSpan(options, slotCount, isHeap, sizeBytes);
-  const overhead = overheadOf(slotCount, isHeap, spanPages);
+  const spanPages = planSpan(options, slotCount, contents, sizeBytes);
+  const overhead = overheadOf(slotCount, contents, spanPages);
   const sizePages = Math.ceil((overhead.dataOffset + sizeBytes) / PAGE_SIZE_BYTES);
   if (sizePages > spanPages) {
     const spanBytes = spanPages * PAGE_SIZE_BYTES;
@@ -108,15 +191,17 @@ export function planGeometry(options: CreateOptions, contents: Contents): Geomet
     slotCount,
     slotsOffset: HEADER_SIZE_BYTES,
     rootCount: isHeap ? ROOT_COUNT : 0,
-    tableBytesPerPage: isHeap ? TABLE_BYTES_PER_PAGE : 0,
+    tableBytesPerPage: tableBytesOf(contents),
+    minShift: contents.minShift,
+    maxShift: contents.maxShift,
     ...overhead,
   };
 }
 
-function planSpan(options: CreateOptions, slotCount: number, isHeap: boolean, sizeBytes: number): number {
+function planSpan(options: CreateOptions, slotCount: number, contents: Contents, sizeBytes: number): number {
   if (options.backend === "sysv") {
     if (options.spanBytes === undefined) {
-      const pages = smallestSpan(slotCount, isHeap, sizeBytes);
+      const pages = smallestSpan(slotCount, contents, sizeBytes);
       return Math.min(pages, MAX_PAGE_COUNT);
     }
     throw shoalError(
@@ -125,7 +210,7 @@ function planSpan(options: CreateOptions, slotCount: number, isHeap: boolean, si
       { spanBytes: options.spanBytes },
     );
   }
-  return Math.floor(checkSpanBytes(options.spanBytes ?? MAX_SEGMENT_BYTES) / PAGE_SIZE_BYTES);
+  return Math.floor(checkSpanBytes(options.spanBytes ?? contents.defaultSpanBytes) / PAGE_SIZE_BYTES);
 }
 
 function checkSpanBytes(bytes: number): number {
@@ -145,15 +230,15 @@ export function storageRanges(
   fromPages: number,
   pages: number,
 ): { offset: number; lengthBytes: number }[] {
-  const { tableOffset, dataOffset } = geometry;
+  const { tableOffset, tableBytesPerPage, dataOffset } = geometry;
   const endBytes = pages * PAGE_SIZE_BYTES;
   if (tableOffset === 0) {
     const offset = fromPages * PAGE_SIZE_BYTES;
     return [{ offset, lengthBytes: endBytes - offset }];
   }
   // A heap's page table is as long as its span wants, and sparse: only the described part has storage.
-  const tableStart = fromPages === 0 ? 0 : tableOffset + fromPages * TABLE_BYTES_PER_PAGE;
-  const tableEnd = tableOffset + pages * TABLE_BYTES_PER_PAGE;
+  const tableStart = fromPages === 0 ? 0 : tableOffset + fromPages * tableBytesPerPage;
+  const tableEnd = tableOffset + pages * tableBytesPerPage;
   const dataStart = Math.max(dataOffset, fromPages * PAGE_SIZE_BYTES);
   return [
     { offset: tableStart, lengthBytes: tableEnd - tableStart },

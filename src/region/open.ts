@@ -11,13 +11,15 @@
 
 import { shoalError } from "../errors.ts";
 import type { ShoalError } from "../errors.ts";
-import { H_CREATOR_PID, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { ALLOCATOR_NONE, H_CREATOR_PID, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { probeLock, tryLock } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import { backendNameOf, backendOf } from "./backends.ts";
 import type { Backend, Backing } from "./backing.ts";
 import { createSession } from "./create.ts";
 import { openPinned, pinAt } from "./fixed-address.ts";
+import { moduleFor } from "./core.ts";
+import type { CoreModule } from "./core.ts";
 import type { Contents } from "./geometry.ts";
 import { checkObjectSize, parseHeader, progressOf } from "./header.ts";
 import type { Header, Progress } from "./header.ts";
@@ -37,6 +39,9 @@ function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
 }
 
+/** Which allocators' heaps the opener takes, by their ALLOCATOR_ numbers; undefined: any segment, as a region. */
+export type Expected = readonly number[] | undefined;
+
 /**
  * Opens a segment that exists.
  *
@@ -44,8 +49,8 @@ function isCode(error: unknown, code: string): boolean {
  *   ERR_SHOAL_NOT_READY, ERR_SHOAL_RETIRED, ERR_SHOAL_OWNER, ERR_SHOAL_PERMISSION, ERR_SHOAL_ADDRESS_TAKEN,
  *   ERR_SHOAL_PARTICIPANTS_FULL, ERR_SHOAL_CORRUPT, ERR_SHOAL_ARGUMENT, ERR_SHOAL_SYSTEM
  */
-export function openSession(name: string, options: OpenOptions, contents: Contents | undefined): Session {
-  return openUnlessLeftover(name, options, contents, () => false) as Session;
+export function openSession(name: string, options: OpenOptions, expected: Expected): Session {
+  return openUnlessLeftover(name, options, expected, () => false) as Session;
 }
 
 /**
@@ -55,7 +60,7 @@ export function openSession(name: string, options: OpenOptions, contents: Conten
 function openUnlessLeftover(
   name: string,
   options: OpenOptions,
-  contents: Contents | undefined,
+  expected: Expected,
   remove: (backing: Backing) => boolean,
 ): Session | undefined {
   const backend = backendOf(options.backend);
@@ -64,14 +69,9 @@ function openUnlessLeftover(
     const status = backing.status();
     checkOwner(backing.name, status.ownerUid, options);
     const header = awaitReady(backing, checkTimeout(options.timeoutMs), status.sizeBytes);
-    checkContents(header, contents, backing.name);
-    return attach(
-      backend,
-      backing,
-      header,
-      contents === undefined ? "segment" : "heap",
-      options.readOnly ?? false,
-    );
+    checkContents(header, expected, backing.name);
+    const module = expected === undefined ? "segment" : moduleFor(header.allocator);
+    return attach(backend, backing, header, module, options.readOnly ?? false);
   } catch (error) {
     try {
       if (LEFTOVER_CODES.some((code) => isCode(error, code)) && remove(backing)) return undefined;
@@ -105,15 +105,17 @@ function checkOwner(name: string, ownerUid: number, options: OpenOptions): void 
   );
 }
 
-/** A region's opener takes any segment; a heap's wants a heap of an allocator that this build knows. */
-function checkContents(header: Header, contents: Contents | undefined, name: string): void {
-  if (contents === undefined || header.allocator === contents.allocator) return;
+/** Throws unless the segment holds what its opener takes. */
+function checkContents(header: Header, expected: Expected, name: string): void {
+  if (expected === undefined || expected.includes(header.allocator)) return;
   const what =
-    header.allocator === 0 ? "a plain region, without a heap" : `a heap with allocator ${header.allocator}`;
+    header.allocator === ALLOCATOR_NONE
+      ? "a plain region, without a heap"
+      : `a heap with allocator ${header.allocator}`;
   throw shoalError("ERR_SHOAL_FORMAT", `${name} is ${what}; open it as what it is`, {
     name,
     allocator: header.allocator,
-    expectedAllocator: contents.allocator,
+    expectedAllocators: expected.join(", "),
   });
 }
 
@@ -205,7 +207,7 @@ function attach(
   backend: Backend,
   backing: Backing,
   header: Header,
-  module: "segment" | "heap",
+  module: CoreModule,
   readOnly: boolean,
 ): Session {
   if (backendNameOf(header.backend) === "sysv" || backend.name === "sysv") backend.admit(backing, header);
@@ -260,7 +262,7 @@ const MAX_ROUNDS = 100;
 export function openOrCreateSession(
   name: string,
   options: CreateOptions & OpenOptions,
-  contents: Contents | undefined,
+  expected: Expected,
   created: Contents,
 ): Session {
   if (options.readOnly === true) {
@@ -272,7 +274,7 @@ export function openOrCreateSession(
   }
   for (let round = 1; ; round++) {
     try {
-      const session = openUnlessLeftover(name, options, contents, removeLeftover);
+      const session = openUnlessLeftover(name, options, expected, removeLeftover);
       if (session !== undefined) return session;
     } catch (error) {
       if (round === MAX_ROUNDS) throw error;

@@ -17,7 +17,7 @@ import { close, memfdCreate } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import type { Backing } from "./backing.ts";
 import { instantiateCore } from "./core.ts";
-import type { Core } from "./core.ts";
+import type { Core, CoreModule } from "./core.ts";
 
 const { constants } = native;
 
@@ -71,7 +71,7 @@ export function makeFlags(): Int32Array {
 export function layOver(
   backing: Backing,
   { sizePages, spanPages }: { readonly sizePages: number; readonly spanPages: number },
-  module: "segment" | "heap",
+  module: CoreModule,
   readOnly: boolean,
 ): Overlay {
   const memory = reserveSpan(sizePages, spanPages);

@@ -7,25 +7,17 @@
  */
 
 import { shoalError } from "../errors.ts";
-import {
-  ALLOCATOR_NONE,
-  H_SIZE_PAGES,
-  HEADER_SIZE_BYTES,
-  PAGE_SIZE_BYTES,
-  STATE_RETIRED,
-} from "../layout/header.ts";
+import { H_SIZE_PAGES, HEADER_SIZE_BYTES, PAGE_SIZE_BYTES, STATE_RETIRED } from "../layout/header.ts";
 import { backendOf } from "./backends.ts";
 import type { Survey } from "./core.ts";
 import { createSession, removePrivateDirectory } from "./create.ts";
 import { tie, unwatch, watch } from "./forgotten.ts";
 import type { Token } from "./forgotten.ts";
-import { storageRanges } from "./geometry.ts";
-import type { Contents } from "./geometry.ts";
+import { PLAIN, storageRanges } from "./geometry.ts";
 import { formatUuid, ownsDirectory } from "./header.ts";
 import { listRegions } from "./list.ts";
 import type { ListOptions, RegionSummary } from "./list.ts";
 import { openOrCreateSession, openSession } from "./open.ts";
-import { DEFAULT_REGION_SIZE_BYTES } from "./options.ts";
 import type { BackendName, CreateOptions, OpenOptions } from "./options.ts";
 import { FLAG_DAMAGED } from "./overlay.ts";
 import { listParticipants, recoverDead } from "./participants.ts";
@@ -34,8 +26,6 @@ import { openRaw } from "./raw.ts";
 import type { RawOptions, RawRegion } from "./raw.ts";
 import { endSession, surveyOf } from "./session.ts";
 import type { Session } from "./session.ts";
-
-const PLAIN: Contents = { allocator: ALLOCATOR_NONE, defaultSizeBytes: DEFAULT_REGION_SIZE_BYTES };
 
 /** A shared WebAssembly.Memory, as far as TypeScript's own libraries without the DOM's can name it. */
 export interface SharedMemory {

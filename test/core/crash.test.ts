@@ -19,7 +19,7 @@ import {
   checkSettled,
   stampAt,
 } from "../helpers/core-check.ts";
-import { ACTOR, OTHER, scenarios, SURVIVOR, THIRD } from "../helpers/core-scenarios.ts";
+import { ACTOR, batches, OTHER, scenarios, SURVIVOR, THIRD } from "../helpers/core-scenarios.ts";
 import type { Scenario } from "../helpers/core-scenarios.ts";
 import { attend, prepare } from "../helpers/core-stage.ts";
 import type { Stage } from "../helpers/core-stage.ts";
@@ -166,7 +166,7 @@ function checkLatecomer(stage: Stage<undefined>, dead: readonly number[]): void 
 }
 
 describe("a participant that dies at any store of an operation, and a recoverer that dies at any of its own", () => {
-  for (const scenario of scenarios) {
+  for (const scenario of [...scenarios, ...batches]) {
     test(`loses nothing: ${scenario.name}`, () => crashEverywhere(scenario));
   }
 });

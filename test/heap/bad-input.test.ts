@@ -264,7 +264,7 @@ test("a plain region is no heap, and an allocator that there is not is refused",
   const name = freshPosixName(t);
   using region = Region.create(name);
   throwsCode(() => Heap.open(region.name), "ERR_SHOAL_FORMAT", /plain region/);
-  const wrong = { allocator: "buddy" } as unknown as { allocator: "slab" };
+  const wrong = { allocator: "arena" } as unknown as { allocator: "slab" };
   throwsCode(() => Heap.create(freshPosixName(t), wrong), "ERR_SHOAL_ARGUMENT", /slab/);
 });
 

@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { H_SLOTS_USED } from "../../src/layout/header.ts";
 import { LOCKED, OK } from "../../src/layout/result.ts";
 import type { HeapCore } from "../../src/region/core.ts";
+import { S_SCRATCH, SCRATCH_SIZE_BYTES, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
 import { enter, passName } from "./core-world.ts";
 import type { World } from "./core-world.ts";
 
@@ -185,6 +186,35 @@ const allocs: Scenario[] = [
   },
 ];
 
+/** The scratch area of a slot: where batches leave handles. */
+function scratchOf(world: World, slot: number): Uint32Array {
+  const offset = world.geometry.slotsOffset + slot * SLOT_SIZE_BYTES + S_SCRATCH;
+  return new Uint32Array(world.memory.buffer, offset, SCRATCH_SIZE_BYTES / 4);
+}
+
+/** Several operations in one call: not for tests that expect one. */
+export const batches: readonly Scenario[] = [
+  {
+    name: "alloc of three blocks at once",
+    setUp: (_world, core) => ({ kept: must(core.alloc(K)) }),
+    run: (core, _cast, world) => (core.allocBatch(K, 3) === 3 ? scratchOf(world, ACTOR)[2]! : 0),
+    outcome: () => ({ mayAdd: 3 }),
+  },
+  {
+    name: "free of three blocks at once",
+    setUp(_world, core) {
+      const [one, two, three, kept] = allocMany(core, 4, K);
+      return { one: one!, two: two!, three: three!, kept: kept! };
+    },
+    run(core, { one, two, three }, world) {
+      scratchOf(world, ACTOR).set([one!, two!, three!]);
+      assert.equal(core.freeBatch(3), 3);
+      return 0;
+    },
+    outcome: ({ one, two, three }) => ({ mayLose: [one!, two!, three!] }),
+  },
+];
+
 const runs: Scenario[] = [
   {
     name: "alloc of one page",
@@ -344,13 +374,13 @@ const rest: Scenario[] = [
   {
     name: "calloc small",
     setUp: (_world, core) => ({ kept: must(core.alloc(K)) }),
-    run: (core) => core.calloc(K),
+    run: (core) => core.allocWith(K, 0, 0, 1),
     outcome: () => ({ mayAdd: 1 }),
   },
   {
     name: "calloc of two pages",
     setUp: () => ({}),
-    run: (core) => core.calloc(100000),
+    run: (core) => core.allocWith(100000, 0, 0, 1),
     outcome: () => ({ mayAdd: 1 }),
   },
   {

@@ -7,14 +7,23 @@
  */
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectFolder } from "../os/support.ts";
-import { ALLOCATOR_SLAB, BACKEND_POSIX, PAGE_SIZE_BYTES, STATE_READY } from "../../src/layout/header.ts";
+import {
+  ALLOCATOR_SLAB,
+  BACKEND_POSIX,
+  H_MAX_SHIFT,
+  H_MIN_SHIFT,
+  H_SIDE_BYTES,
+  H_SIDE_OFFSET,
+  PAGE_SIZE_BYTES,
+  STATE_READY,
+} from "../../src/layout/header.ts";
 import { S_SCRATCH, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
 import { instantiateCore, instantiateSurvey, useCheckpoint } from "../../src/region/core.ts";
 import type { HeapCore, Survey } from "../../src/region/core.ts";
-import { planGeometry } from "../../src/region/geometry.ts";
+import { PLAIN, planGeometry } from "../../src/region/geometry.ts";
 import type { Geometry } from "../../src/region/geometry.ts";
 
 /** A segment in memory. */
@@ -30,17 +39,22 @@ export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): Wor
   const spanBytes = (dataPages + sparePages + 1) * PAGE_SIZE_BYTES;
   const geometry = planGeometry(
     { sizeBytes, spanBytes, maxParticipants: slotCount },
-    { allocator: ALLOCATOR_SLAB, defaultSizeBytes: sizeBytes },
+    { ...PLAIN, allocator: ALLOCATOR_SLAB },
   );
   const { sizePages, spanPages } = geometry;
   const memory = new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
-  const core = instantiateCore(memory, "heap");
+  const core = instantiateCore(memory, "slab");
   const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } =
     geometry;
   core.describeSegment(
     ...([BACKEND_POSIX, ALLOCATOR_SLAB, spanPages, growStepPages, slotCount, slotsOffset] as const),
     ...([rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset] as const),
   );
+  const view = new DataView(memory.buffer);
+  view.setUint32(H_SIDE_OFFSET, geometry.sideOffset, true);
+  view.setUint32(H_SIDE_BYTES, geometry.sideBytes, true);
+  view.setUint32(H_MIN_SHIFT, geometry.minShift, true);
+  view.setUint32(H_MAX_SHIFT, geometry.maxShift, true);
   core.publishSize(sizePages);
   core.setSegmentState(STATE_READY);
   return { memory, geometry, survey: instantiateSurvey(memory) };
@@ -53,7 +67,7 @@ export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): Wor
 export function enter(world: World, slot: number, trigger?: Trigger): HeapCore {
   useCheckpoint(trigger?.hook);
   try {
-    const core = instantiateCore(world.memory, "heap") as HeapCore;
+    const core = instantiateCore(world.memory, "slab") as HeapCore;
     assert.equal(core.attach(), 0);
     core.takeSlot(slot, 1000 + slot, 1, 0, 1);
     return core;
@@ -149,14 +163,18 @@ export function survives(step: () => void): boolean {
   }
 }
 
-/** The helpers of core/mem.ts by site number. */
+/** The helpers of core/mem*.ts by site number. */
 export function readSites(): Map<number, string> {
-  const text = readFileSync(join(projectFolder(), "core", "mem.ts"), "utf8");
+  const folder = join(projectFolder(), "core");
   const found = new Map<number, string>();
-  for (const [, name, site] of text.matchAll(
-    /export function (\w+)\([^)]*\)[^{]*\{\s*if \(CHECKED\) checkpoint\((\d+)\)/g,
-  )) {
-    found.set(Number(site), name!);
+  for (const file of readdirSync(folder).filter((name) => /^mem(-\w+)?\.ts$/.test(name))) {
+    const text = readFileSync(join(folder, file), "utf8");
+    for (const [, name, site] of text.matchAll(
+      /export function (\w+)\([^)]*\)[^{]*\{\s*if \(CHECKED\) checkpoint\((\d+)\)/g,
+    )) {
+      assert.ok(!found.has(Number(site)), `site ${site} is there twice`);
+      found.set(Number(site), name!);
+    }
   }
   return found;
 }

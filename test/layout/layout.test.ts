@@ -1,12 +1,14 @@
 /** The layout: places do not overlap, words are aligned, and two builds that disagree have different stamps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as buddy from "../../src/layout/buddy.ts";
+import * as fit from "../../src/layout/fit.ts";
 import * as header from "../../src/layout/header.ts";
 import * as page from "../../src/layout/page.ts";
 import * as root from "../../src/layout/root.ts";
 import * as slot from "../../src/layout/slot.ts";
 import { FORMAT_STAMP, stampOf } from "../../src/layout/stamp.ts";
-import { MAX_SEGMENT_BYTES, planGeometry, storageRanges } from "../../src/region/geometry.ts";
+import { MAX_SEGMENT_BYTES, PLAIN, planGeometry, storageRanges } from "../../src/region/geometry.ts";
 
 type Place = readonly [name: string, offset: number, sizeBytes: number];
 
@@ -120,8 +122,10 @@ test("a root's entry has room for its name", () => {
   assert.ok(slot.SCRATCH_SIZE_BYTES >= root.ROOT_NAME_LIMIT_BYTES, "a name fits in the scratch area");
 });
 
+const SLAB = { ...PLAIN, allocator: header.ALLOCATOR_SLAB };
+
 test("header and default slots fill the first half page exactly, and the default region its other half", () => {
-  const region = planGeometry({}, { allocator: 0, defaultSizeBytes: 32768 });
+  const region = planGeometry({}, PLAIN);
   assert.equal(region.slotsOffset, header.HEADER_SIZE_BYTES);
   assert.equal(region.slotCount, slot.DEFAULT_SLOT_COUNT);
   assert.equal(region.dataOffset, header.PAGE_SIZE_BYTES / 2);
@@ -133,11 +137,12 @@ test("a heap's parts follow each other without overlap, for the smallest and the
     for (const maxParticipants of [1, slot.DEFAULT_SLOT_COUNT, slot.MAX_SLOT_COUNT]) {
       const options = { spanBytes, maxParticipants, sizeBytes: 65536 };
       if (spanBytes === 2 ** 18 && maxParticipants === slot.MAX_SLOT_COUNT) continue; // its slots alone are larger
-      const plan = planGeometry(options, { allocator: 1, defaultSizeBytes: 1 });
+      const plan = planGeometry(options, SLAB);
       assertApart(
         [
           ["slots", plan.slotsOffset, plan.slotCount * slot.SLOT_SIZE_BYTES],
           ["roots", plan.rootsOffset, plan.rootCount * root.ROOT_SIZE_BYTES],
+          ["side table", plan.sideOffset, plan.sideBytes],
           ["table", plan.tableOffset, plan.spanPages * page.TABLE_BYTES_PER_PAGE],
         ],
         plan.dataOffset,
@@ -150,7 +155,7 @@ test("a heap's parts follow each other without overlap, for the smallest and the
 });
 
 test("a heap's storage covers its header, the described part of its table and its data, and nothing else", () => {
-  const plan = planGeometry({ sizeBytes: 65536 }, { allocator: 1, defaultSizeBytes: 1 });
+  const plan = planGeometry({ sizeBytes: 65536 }, SLAB);
   const [tables, data] = storageRanges(plan, 0, plan.sizePages);
   assert.deepEqual(tables, {
     offset: 0,
@@ -168,19 +173,21 @@ test("a heap's storage covers its header, the described part of its table and it
 });
 
 test("the format stamp changes when any constant of the layout does", () => {
-  const tables = [header, slot, page, root].map((table) => ({ ...table }) as Record<string, number>);
-  assert.equal(stampOf(tables, 1), FORMAT_STAMP);
+  const tables = [header, slot, page, root, buddy, fit].map(
+    (table) => ({ ...table }) as Record<string, number>,
+  );
+  assert.equal(stampOf(tables, 2), FORMAT_STAMP);
   assert.ok(FORMAT_STAMP > 0 && FORMAT_STAMP < 2 ** 32);
   const seen = new Set([FORMAT_STAMP]);
   let changes = 0;
   for (const table of tables) {
     for (const [name, value] of Object.entries(table)) {
       table[name] = value + 1;
-      seen.add(stampOf(tables, 1));
+      seen.add(stampOf(tables, 2));
       table[name] = value;
       changes++;
     }
   }
-  seen.add(stampOf(tables, 2));
+  seen.add(stampOf(tables, 3));
   assert.equal(seen.size, changes + 2);
 });

@@ -1,6 +1,4 @@
-/**
- * The heap module: the segment module's functions, and those that change a heap.
- */
+/** The module of first-fit heaps: see heap-slab.ts. */
 
 export {
   attach,
@@ -13,6 +11,7 @@ export {
   takeSlot,
 } from "./segment";
 export { become, errorDetail, lastError } from "./state";
-export { alloc, free, usableSize } from "./slab";
-export { calloc, realloc } from "./realloc";
+export { alloc, free, usableSize } from "./fit";
+export { adopt, allocBatch, allocWith, freeBatch, noteStorage, share } from "./blocks";
+export { realloc } from "./realloc";
 export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";
