@@ -32,6 +32,7 @@ import {
 import { BAD_HANDLE, BUSY, CORRUPT, DOUBLE_FREE, OK } from "../src/layout/result";
 import { INTENT_NONE, INTENT_REALLOC } from "../src/layout/slot";
 import { setIntentBlock, storeIntent } from "./mem";
+import { noteHighWater } from "./high-water";
 import { casPageState, loadPageState, storePageState } from "./mem-page";
 import {
   corruptAt,
@@ -144,6 +145,7 @@ function findFreeBetween(from: u32, limit: u32, length: u32): u32 {
 
 /** After a claim of `length` pages at `index`: the next search need not look there again. */
 function noteClaimed(index: u32, length: u32): void {
+  noteHighWater(index + length);
   if (length == 1) singlesFrom = index + 1;
   else runsFrom = index + length;
 }

@@ -7,6 +7,7 @@
  */
 
 export { attach } from "./state";
+export { highWaterPages } from "./high-water";
 export { segmentState } from "./region";
 export { growths, recoveries, slotOpened, slotPid, slotStart, slotState, slotThread } from "./slots";
 export {

@@ -84,7 +84,7 @@ function listSteps() {
     },
     {
       name: "core",
-      sources: existsSync(inRoot("core", "heap.ts")) ? sources("core", "src/layout") : [],
+      sources: sources("core", "src/layout"),
       tools: inScripts("build-core.mjs"),
       outputs: coreOutputs,
       work: compileCore,

@@ -41,6 +41,8 @@ export const ERROR_CODES = {
     "The heap cannot grow any further; the message gives what was asked and the limit.",
   ERR_SHOAL_BAD_HANDLE: "The handle is not that of an allocated block (wild or stale); nothing was changed.",
   ERR_SHOAL_DOUBLE_FREE: "The block was freed before; nothing was changed.",
+  ERR_SHOAL_NOT_OWNER:
+    "The block is owned by another participant, which has not shared it; nothing was changed.",
   ERR_SHOAL_BAD_POINTER: "The pointer lies outside the segment's fixed mapping; nothing was changed.",
   ERR_SHOAL_READ_ONLY: "The segment was opened read-only; open it for writing to change it.",
   ERR_SHOAL_ROOTS_FULL: "Every named root is in use; delete one, or create the heap with more of them.",

@@ -7,11 +7,18 @@ export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
 export { asHandle, Heap } from "./heap/index.ts";
 export type {
   AllocatorName,
+  AllocOptions,
+  Block,
+  BlockInfo,
   ClassStats,
   Handle,
   HeapCreateOptions,
+  HeapPlan,
   HeapStats,
+  PageStats,
+  ParticipantStats,
   Pointer,
+  Pointers,
   Problem,
   Roots,
   VerifyReport,

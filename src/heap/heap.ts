@@ -2,41 +2,47 @@
  * Heap: blocks of memory in a region, shared by every process and worker that opens it.
  *
  * A block is named by its handle, its offset from the segment's start. What is allocated outlives everyone until it is
- * freed, by whomever. The allocator is the core's (core/slab.ts); here are the arguments' checks, growth when the core
- * says that pages are missing, and errors with numbers in them.
+ * freed, by whomever; unless it is owned. The allocator is the core's (core/slab.ts, buddy.ts, fit.ts); here are the
+ * arguments' checks, and what is done when the core cannot go on (obstacles.ts).
  *
  * The order when there is no room: catch up with what others have grown, recover the dead, grow, and only then
  * ERR_SHOAL_OUT_OF_MEMORY.
  */
 
 import { shoalError } from "../errors.ts";
-import { PAGE_SIZE_BYTES } from "../layout/header.ts";
-import { PAGE_FREE } from "../layout/page.ts";
-import { BUSY, NEED_CATCH_UP, NEED_PAGES, OK, TOO_LARGE } from "../layout/result.ts";
+import { NOT_FOUND, OK, TOO_LARGE } from "../layout/result.ts";
 import type { HeapCore } from "../region/core.ts";
 import { createSession } from "../region/create.ts";
+import { planGeometry } from "../region/geometry.ts";
 import { Region } from "../region/index.ts";
-import type { OpenOptions } from "../region/index.ts";
+import type { OpenOptions, ParticipantInfo } from "../region/index.ts";
 import { openOrCreateSession, openSession } from "../region/open.ts";
 import { allocatorName, contentsOf, HEAP_ALLOCATORS } from "./allocators.ts";
 import type { AllocatorName, HeapCreateOptions } from "./allocators.ts";
+import { allocMany, freeMany } from "./batch.ts";
+import { blockOf } from "./block.ts";
+import type { AllocOptions, Block } from "./block.ts";
+import { checkAlignment, checkHandle, checkSize, productOf } from "./checks.ts";
 import { handleError, trapError } from "./errors.ts";
 import type { Handle, Pointer } from "./handle.ts";
+import { clear, tooLarge } from "./obstacles.ts";
+import type { Refused } from "./obstacles.ts";
+import { pointersOf } from "./pointers.ts";
+import type { Pointers } from "./pointers.ts";
 import { makeRoots } from "./roots.ts";
 import type { Roots } from "./roots.ts";
+import { planOf } from "./plan.ts";
+import type { HeapPlan } from "./plan.ts";
 import { countHeap } from "./stats.ts";
 import type { HeapStats } from "./stats.ts";
+import { trimHeap } from "./trim.ts";
 import { verifyHeap } from "./verify.ts";
 import type { VerifyReport } from "./verify.ts";
-
-/** A heap that is not told how to grow doubles, by no less and no more than this at a time. */
-const LEAST_STEP_PAGES = 16;
-const MOST_STEP_PAGES = 1024;
+import { walkBlocks } from "./walk.ts";
+import type { BlockInfo } from "./walk.ts";
 
 /** Growth may be undone by other participants' allocations before the retry; each round is one of those. */
 const MAX_ROUNDS = 10_000;
-
-const LARGEST_REQUEST_BYTES = 2 ** 32 - 1;
 
 /** A shared heap that this thread takes part in. Made by create, open or openOrCreate. */
 export class Heap implements Disposable {
@@ -71,11 +77,24 @@ export class Heap implements Disposable {
     return new Heap(Region.over(openSession(name, options, HEAP_ALLOCATORS)));
   }
 
-  /** Opens the heap, or creates it; of several that do so at once, exactly one creates (`region.created`). */
+  /**
+   * Opens the heap, or creates it; of several that do so at once, exactly one creates (`region.created`). If the options
+   * name an allocator, a heap with another one is refused (ERR_SHOAL_FORMAT).
+   */
   static openOrCreate(name: string, options: HeapCreateOptions & OpenOptions = {}): Heap {
     const contents = contentsOf(options);
     const expected = options.allocator === undefined ? HEAP_ALLOCATORS : [contents.allocator];
     return new Heap(Region.over(openOrCreateSession(name, options, expected, contents)));
+  }
+
+  /** What a heap with these options would be: sizes and limits, before anything is created. Errors as create. */
+  static plan(options: HeapCreateOptions = {}): HeapPlan {
+    return planOf(planGeometry(options, contentsOf(options)));
+  }
+
+  /** Sizes and limits of this heap; `segmentBytes` and `dataBytes` as they were at its creation or opening. */
+  get plan(): HeapPlan {
+    return planOf(this.region.session.geometry);
   }
 
   get allocator(): AllocatorName {
@@ -83,26 +102,28 @@ export class Heap implements Disposable {
   }
 
   /**
-   * Allocates a block of at least `sizeBytes`, aligned to 16 bytes. Its bytes are what they were.
+   * Allocates a block of at least `sizeBytes`, aligned to 16 bytes (first-fit: 8). Its bytes are what they were.
    *
-   * @throws ERR_SHOAL_OUT_OF_MEMORY, ERR_SHOAL_NO_SPACE, ERR_SHOAL_SIZE, ERR_SHOAL_READ_ONLY, ERR_SHOAL_CLOSED,
-   *   ERR_SHOAL_DAMAGED, ERR_SHOAL_CORRUPT
+   * @throws ERR_SHOAL_OUT_OF_MEMORY, ERR_SHOAL_NO_SPACE, ERR_SHOAL_SIZE, ERR_SHOAL_ARGUMENT, ERR_SHOAL_READ_ONLY,
+   *   ERR_SHOAL_CLOSED, ERR_SHOAL_DAMAGED, ERR_SHOAL_CORRUPT, ERR_SHOAL_TIMEOUT (first-fit: the participant that holds
+   *   the heap's lock is stopped)
    */
-  alloc(sizeBytes: number): Handle {
+  alloc(sizeBytes: number, options?: AllocOptions): Handle {
     if (this.#flags[0] !== 0 || this.#isReadOnly) this.#refuse("alloc");
-    if (sizeBytes >>> 0 !== sizeBytes || sizeBytes === 0) throw sizeError("alloc", sizeBytes);
+    if (sizeBytes >>> 0 !== sizeBytes || sizeBytes === 0) checkSize("alloc", sizeBytes);
+    if (options !== undefined) return this.#place("alloc", sizeBytes, options);
     try {
       const handle = this.#alloc(sizeBytes);
-      return (handle === 0 ? this.#makeRoom("alloc", sizeBytes, 0) : handle >>> 0) as Handle;
+      return (handle === 0 ? this.#allocSlowly(sizeBytes) : handle >>> 0) as Handle;
     } catch (error) {
       throw trapError(error, "alloc");
     }
   }
 
   /** As alloc; 0 instead of ERR_SHOAL_OUT_OF_MEMORY and ERR_SHOAL_NO_SPACE. */
-  tryAlloc(sizeBytes: number): Handle | 0 {
+  tryAlloc(sizeBytes: number, options?: AllocOptions): Handle | 0 {
     try {
-      return this.alloc(sizeBytes);
+      return this.alloc(sizeBytes, options);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (code === "ERR_SHOAL_OUT_OF_MEMORY" || code === "ERR_SHOAL_NO_SPACE") return 0;
@@ -114,44 +135,67 @@ export class Heap implements Disposable {
    * Allocates a zeroed block for `count` elements of `sizeBytes`. Errors as alloc; a product beyond 4 GiB is
    * ERR_SHOAL_SIZE.
    */
-  calloc(count: number, sizeBytes: number): Handle {
-    if (this.#flags[0] !== 0 || this.#isReadOnly) this.#refuse("calloc");
-    for (const factor of [count, sizeBytes]) {
-      if (factor >>> 0 !== factor || factor === 0) throw sizeError("calloc", factor);
-    }
-    const total = count * sizeBytes;
-    if (total > LARGEST_REQUEST_BYTES) throw sizeError(`calloc of ${count} times ${sizeBytes}`, total);
-    try {
-      const handle = this.#core.allocWith(total, 0, 0, 1);
-      return (handle === 0 ? this.#makeRoom("calloc", total, 0) : handle >>> 0) as Handle;
-    } catch (error) {
-      throw trapError(error, "calloc");
-    }
+  calloc(count: number, sizeBytes: number, options: AllocOptions = {}): Handle {
+    this.#checkWritable("calloc");
+    return this.#place("calloc", productOf("calloc", count, sizeBytes), { ...options, zeroed: true });
   }
 
   /**
-   * Resizes a block: in place where it can, else by moving its contents. When it throws, the old block is untouched.
+   * Allocates a block that begins at a multiple of `alignmentBytes`, a power of two up to 64 KiB. Errors as alloc;
+   * ERR_SHOAL_ARGUMENT for another alignment.
+   */
+  alignedAlloc(alignmentBytes: number, sizeBytes: number, options: AllocOptions = {}): Handle {
+    this.#checkWritable("alignedAlloc");
+    checkSize("alignedAlloc", sizeBytes);
+    return this.#place("alignedAlloc", sizeBytes, { ...options, alignmentBytes });
+  }
+
+  /**
+   * Allocates `count` blocks of at least `sizeBytes` each: all of them or, when it throws, none. Errors as alloc.
+   */
+  allocMany(count: number, sizeBytes: number): Handle[] {
+    this.#checkWritable("allocMany");
+    return allocMany(this, this.#core, count, sizeBytes);
+  }
+
+  /**
+   * Frees blocks in their order. When one is refused, those before it are free, it and the rest are untouched, and the
+   * error's details say how many were `freed`. Errors as free.
+   */
+  freeMany(handles: readonly Handle[]): void {
+    this.#checkWritable("freeMany");
+    freeMany(this, this.#core, handles);
+  }
+
+  /** Allocates a block that is freed at the end of its scope: `using block = heap.block(100)`. Errors as alloc. */
+  block(sizeBytes: number, options: AllocOptions = {}): Block {
+    return blockOf(this, this.alloc(sizeBytes, options), options.owned === true);
+  }
+
+  /** The pointer twins of these calls, for heaps with a fixed address. */
+  get pointers(): Pointers {
+    return pointersOf(this);
+  }
+
+  /**
+   * Resizes a block: in place where it can, else by moving its contents. Who owned it still does. When it throws, the old
+   * block is untouched.
    *
    * @returns the block's handle from now on
-   * @throws as alloc, and ERR_SHOAL_BAD_HANDLE, ERR_SHOAL_DOUBLE_FREE
+   * @throws as alloc, and ERR_SHOAL_BAD_HANDLE, ERR_SHOAL_DOUBLE_FREE, ERR_SHOAL_NOT_OWNER
    */
   realloc(handle: Handle, sizeBytes: number): Handle {
-    if (this.#flags[0] !== 0 || this.#isReadOnly) this.#refuse("realloc");
-    if (sizeBytes >>> 0 !== sizeBytes || sizeBytes === 0) throw sizeError("realloc", sizeBytes);
+    this.#checkWritable("realloc");
+    checkSize("realloc", sizeBytes);
     checkHandle("realloc", handle);
-    try {
-      const moved = this.#core.realloc(handle, sizeBytes);
-      if (moved !== 0) return (moved >>> 0) as Handle;
-      return this.#makeRoom("realloc", sizeBytes, handle) as Handle;
-    } catch (error) {
-      throw trapError(error, "realloc");
-    }
+    return this.#retry("realloc", sizeBytes, handle, () => this.#core.realloc(handle, sizeBytes)) as Handle;
   }
 
   /**
    * Frees a block, whoever allocated it.
    *
-   * @throws ERR_SHOAL_DOUBLE_FREE, ERR_SHOAL_BAD_HANDLE (no allocated block starts there): nothing has changed then
+   * @throws ERR_SHOAL_DOUBLE_FREE, ERR_SHOAL_BAD_HANDLE (no allocated block starts there), ERR_SHOAL_NOT_OWNER (it is
+   *   another participant's own): nothing has changed then
    */
   free(handle: Handle): void {
     if (this.#flags[0] !== 0 || this.#isReadOnly) this.#refuse("free");
@@ -164,31 +208,36 @@ export class Heap implements Disposable {
     }
   }
 
-  #freeSlowly(handle: Handle, code: number): void {
-    let result = code;
-    while (result !== OK && this.#mayPass(result)) result = this.#core.free(handle);
-    if (result !== OK) throw handleError(this.#core, result, "free", handle);
+  /**
+   * Ends a block's ownership: it is shared, and outlives its owner. Harmless when it is shared already.
+   *
+   * @throws ERR_SHOAL_NOT_OWNER, ERR_SHOAL_BAD_HANDLE, ERR_SHOAL_DOUBLE_FREE
+   */
+  share(handle: Handle): void {
+    this.#change("share", handle, () => this.#core.share(handle));
   }
 
-  /** Does what can be done about a refusal; true when something was, so that the call is worth repeating. */
-  #mayPass(code: number): boolean {
-    if (code === NEED_CATCH_UP) return this.region.catchUp();
-    // Somebody is resizing the block. If it died in the middle of that, recovery says how large the block is.
-    return code === BUSY && !this.#isReadOnly && this.region.recover() > 0;
+  /**
+   * Makes a shared block this participant's own: it is freed when the participant dies or leaves. Harmless when it is
+   * already. Errors as share, and ERR_SHOAL_NO_SPACE (what is noted about it needs storage).
+   */
+  adopt(handle: Handle): void {
+    this.#change("adopt", handle, () => this.#core.adopt(handle));
+  }
+
+  /** The participant whose own the block is; undefined when it is shared. Errors as usableSize. */
+  ownerOf(handle: Handle): ParticipantInfo | undefined {
+    this.usableSize(handle);
+    const owner = this.region.survey.ownerOf(handle) >>> 0;
+    if (owner === 0) return undefined;
+    return this.region.participants().find((participant) => participant.index === owner - 1);
   }
 
   /** Bytes that the block at `handle` really has: what was asked for, rounded up to its class. */
   usableSize(handle: Handle): number {
     if (this.#flags[0] !== 0) this.region.check();
     checkHandle("usableSize", handle);
-    try {
-      let size = this.#core.usableSize(handle);
-      while (size === 0 && this.#mayPass(this.#core.lastError())) size = this.#core.usableSize(handle);
-      if (size === 0) throw handleError(this.#core, this.#core.lastError(), "usableSize", handle);
-      return size >>> 0;
-    } catch (error) {
-      throw trapError(error, "usableSize");
-    }
+    return this.#retry("usableSize", 0, handle, () => this.#core.usableSize(handle));
   }
 
   /**
@@ -257,7 +306,7 @@ export class Heap implements Disposable {
     return offset < this.region.segmentSizeBytes;
   }
 
-  /** Counts pages and blocks by walking the page table. */
+  /** What the heap holds, counted by walking it: costs the allocator nothing. */
   stats(): HeapStats {
     this.region.catchUp();
     try {
@@ -265,6 +314,13 @@ export class Heap implements Disposable {
     } catch (error) {
       throw trapError(error, "stats");
     }
+  }
+
+  /** Every allocated block, in the order of their handles. What changes meanwhile is among them or not. */
+  blocks(): Iterable<BlockInfo> {
+    this.region.catchUp();
+    this.region.check();
+    return walkBlocks(this.region);
   }
 
   /** Recomputes every invariant of the heap. Changes nothing; may run beside other participants. */
@@ -283,6 +339,21 @@ export class Heap implements Disposable {
     return this.region.grow(sizeBytes);
   }
 
+  /**
+   * Gives the storage of free pages back to the system; they get it again when they are wanted. Slab heaps only: other
+   * allocators keep theirs.
+   *
+   * @returns how many bytes
+   */
+  trim(): number {
+    this.#checkWritable("trim");
+    try {
+      return trimHeap(this.region);
+    } catch (error) {
+      throw trapError(error, "trim");
+    }
+  }
+
   /** Recovers participants that have died: what they were in the middle of is finished or undone. How many. */
   recover(): number {
     return this.region.recover();
@@ -296,69 +367,56 @@ export class Heap implements Disposable {
     });
   }
 
-  /** Repeats a call that returned 0 until it has room. (No closure is passed: that would slow the fast path.) */
-  #makeRoom(call: "alloc" | "calloc" | "realloc", sizeBytes: number, handle: number): number {
+  #checkWritable(call: string): void {
+    if (this.#flags[0] !== 0 || this.#isReadOnly) this.#refuse(call);
+  }
+
+  #place(call: string, sizeBytes: number, { owned, zeroed, alignmentBytes }: AllocOptions): Handle {
+    const alignment = alignmentBytes === undefined ? 0 : checkAlignment(call, alignmentBytes);
+    const place = (): number =>
+      this.#core.allocWith(sizeBytes, alignment, owned === true ? 1 : 0, zeroed === true ? 1 : 0);
+    return this.#retry(call, sizeBytes, 0, place) as Handle;
+  }
+
+  #allocSlowly(sizeBytes: number): number {
+    return this.#goOn("alloc", sizeBytes, 0, () => this.#core.alloc(sizeBytes));
+  }
+
+  #freeSlowly(handle: Handle, code: number): void {
+    const refused: Refused = { call: "free", sizeBytes: 0, waitingSinceMs: 0 };
+    let result = code;
+    while (result !== OK && clear(this.region, this.#core, result, refused)) result = this.#core.free(handle);
+    if (result !== OK) throw handleError(this.#core, result, "free", handle);
+  }
+
+  /** A call that returns a result code. */
+  #change(call: string, handle: Handle, step: () => number): void {
+    this.#checkWritable(call);
+    checkHandle(call, handle);
+    // What returns 0 for "look at lastError()" and what returns a code have this in common: a number other than 0 is good.
+    this.#retry(call, 0, handle, () => (step() === OK ? 1 : 0));
+  }
+
+  /** Makes a call that returns 0 when it cannot go on, until it can. */
+  #retry(call: string, sizeBytes: number, handle: number, step: () => number): number {
+    try {
+      const result = step();
+      return result === 0 ? this.#goOn(call, sizeBytes, handle, step) : result >>> 0;
+    } catch (error) {
+      throw trapError(error, call);
+    }
+  }
+
+  #goOn(call: string, sizeBytes: number, handle: number, step: () => number): number {
+    const refused: Refused = { call, sizeBytes, waitingSinceMs: 0 };
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const code = this.#core.lastError();
-      if (code === NEED_PAGES) this.#growFor(call, sizeBytes, this.#core.errorDetail() >>> 0);
-      else if (code === TOO_LARGE) throw this.#outOfMemory(call, sizeBytes);
-      else if (!this.#mayPass(code)) throw handleError(this.#core, code, call, handle);
-      const result = this.#repeat(call, sizeBytes, handle);
+      if (code === TOO_LARGE) throw tooLarge(this.region, refused);
+      if (!clear(this.region, this.#core, code, refused)) throw handleError(this.#core, code, call, handle);
+      const result = step();
       if (result !== 0) return result >>> 0;
     }
-    throw this.#outOfMemory(call, sizeBytes);
-  }
-
-  #repeat(call: "alloc" | "calloc" | "realloc", sizeBytes: number, handle: number): number {
-    if (call === "alloc") return this.#core.alloc(sizeBytes);
-    return call === "calloc"
-      ? this.#core.allocWith(sizeBytes, 0, 0, 1)
-      : this.#core.realloc(handle, sizeBytes);
-  }
-
-  /** Adds pages until `pages` consecutive ones are free, after looking whether the dead have left any. */
-  #growFor(call: string, sizeBytes: number, pages: number): void {
-    const { region } = this;
-    if (region.catchUp() || region.recover() > 0) return;
-    const { spanPages, growStepPages, dataOffset } = region.session.geometry;
-    const current = region.segmentSizeBytes / PAGE_SIZE_BYTES;
-    // What is free at the end counts. What cannot be had even with the whole span is not grown for.
-    const missing = Math.max(pages - this.#freePagesAtEnd(current, pages), 1);
-    const least = current + missing;
-    if (least > spanPages) throw this.#outOfMemory(call, sizeBytes);
-    const doubled = Math.min(
-      Math.max(current - dataOffset / PAGE_SIZE_BYTES, LEAST_STEP_PAGES),
-      MOST_STEP_PAGES,
-    );
-    const wished = Math.min(
-      current + Math.max(growStepPages > 0 ? growStepPages : doubled, missing),
-      spanPages,
-    );
-    try {
-      region.growToPages(wished);
-    } catch (error) {
-      // Perhaps there is storage for what is needed, if not for the whole step.
-      if (wished === least) throw error;
-      region.growToPages(least);
-    }
-  }
-
-  /** How many pages before page `end` are free, `most` at most. */
-  #freePagesAtEnd(end: number, most: number): number {
-    const { survey } = this.region;
-    let count = 0;
-    while (count < most && count < end && survey.pageKind(end - 1 - count) === PAGE_FREE) count++;
-    return count;
-  }
-
-  #outOfMemory(call: string, sizeBytes: number): Error {
-    const { spanBytes, segmentSizeBytes } = this.region;
-    const largestFreeBytes = countHeap(this.region).largestFreePages * PAGE_SIZE_BYTES;
-    return shoalError(
-      "ERR_SHOAL_OUT_OF_MEMORY",
-      `${call}: no room for ${sizeBytes} bytes: the heap has ${segmentSizeBytes} of at most ${spanBytes} bytes, the longest free run of pages is ${largestFreeBytes} bytes; free something, or create the heap with a larger spanBytes`,
-      { call, sizeBytes, segmentSizeBytes, spanBytes, largestFreeBytes },
-    );
+    throw handleError(this.#core, NOT_FOUND, call, handle);
   }
 
   /** Leaves the heap; its blocks stay. Again: harmless. */
@@ -379,25 +437,4 @@ export class Heap implements Disposable {
   [Symbol.dispose](): void {
     this.region.close();
   }
-}
-
-function sizeError(call: string, sizeBytes: number): Error {
-  const shown = typeof sizeBytes === "number" ? sizeBytes : String(sizeBytes);
-  return shoalError(
-    "ERR_SHOAL_SIZE",
-    `${call}: a size is a whole number from 1 to ${LARGEST_REQUEST_BYTES}, not ${shown}`,
-    { call, value: shown, least: 1, most: LARGEST_REQUEST_BYTES },
-  );
-}
-
-function checkHandle(call: string, handle: Handle): void {
-  if (handle >>> 0 === handle) return;
-  throw shoalError(
-    "ERR_SHOAL_BAD_HANDLE",
-    `${call}: ${String(handle)} is no handle; handles are 32-bit offsets`,
-    {
-      call,
-      handle: String(handle),
-    },
-  );
 }

@@ -22,9 +22,9 @@ import type { HeapCore } from "../region/core.ts";
 import type { Region } from "../region/index.ts";
 import { handleError } from "./errors.ts";
 import type { Handle } from "./handle.ts";
+import { awaitLock } from "./obstacles.ts";
 
-/** How long a writer waits for another participant that is alive and does not go on. */
-const LOCK_TIMEOUT_MS = 5000;
+/** How often a writer tries before it looks whether the lock's holder lives. */
 const SPINS = 200;
 
 /** A heap's named roots. Names are 1 to 48 bytes of UTF-8; there are 128 of them. */
@@ -52,7 +52,6 @@ export interface Roots {
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** The roots of the heap in `region`. */
 export function makeRoots(region: Region): Roots {
@@ -172,18 +171,6 @@ function lock(region: Region): void {
   for (let spin = 0; spin < SPINS; spin++) {
     if (core.lockRoots() !== LOCKED) return;
   }
-  const started = performance.now();
-  while (core.lockRoots() === LOCKED) {
-    const holder = core.errorDetail() >>> 0;
-    if (region.recover() > 0) continue;
-    if (performance.now() - started > LOCK_TIMEOUT_MS) {
-      const pid = region.survey.slotPid(holder) >>> 0;
-      throw shoalError(
-        "ERR_SHOAL_TIMEOUT",
-        `the roots lock is held by process ${pid} (slot ${holder}), which is alive and has not gone on for ${LOCK_TIMEOUT_MS} ms: is it stopped?`,
-        { pid, slot: holder, timeoutMs: LOCK_TIMEOUT_MS },
-      );
-    }
-    Atomics.wait(sleeper, 0, 0, 1);
-  }
+  const refused = { call: "roots", sizeBytes: 0, waitingSinceMs: 0 };
+  while (core.lockRoots() === LOCKED) awaitLock(region, core.errorDetail() >>> 0, refused);
 }

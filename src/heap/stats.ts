@@ -1,125 +1,102 @@
 /**
- * Counting: what a heap holds, found by walking its page table. Costs the allocator nothing; is as exact as a walk beside
- * running participants can be.
+ * Counting: what a heap holds, found by walking it. Costs the allocator nothing; is as exact as a walk beside running
+ * participants can be.
  */
 
-import { PAGE_SIZE_BYTES } from "../layout/header.ts";
-import {
-  CLASS_LAST,
-  PAGE_FREE,
-  PAGE_RUN,
-  PAGE_RUN_EXTENDING,
-  PAGE_RUN_SHRINKING,
-  PAGE_SLAB,
-} from "../layout/page.ts";
+import { ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
+import { allocatorName } from "./allocators.ts";
+import type { AllocatorName } from "./allocators.ts";
+import type { BlockCounts, ClassStats, PageStats } from "./counts.ts";
+import { countSlab } from "./stats-slab.ts";
 
-/** One size class in use. */
-export interface ClassStats {
-  /** Bytes of a block of this class. */
-  readonly sizeBytes: number;
+/** One participant's part in a heap. */
+export interface ParticipantStats {
+  readonly slot: number;
+  readonly pid: number;
+  readonly threadId: number;
+  readonly alive: boolean;
+  /** Slab: pages that it allocates from. Else 0. */
   readonly pages: number;
-  readonly used: number;
-  readonly free: number;
+  readonly ownedBlocks: number;
+  readonly ownedBytes: number;
 }
 
 /** A heap in numbers. Sizes in bytes; a page is 64 KiB. */
 export interface HeapStats {
+  readonly allocator: AllocatorName;
   /** Of the segment, Shoal's own bytes included. */
   readonly sizeBytes: number;
   readonly spanBytes: number;
-  readonly pages: {
-    readonly total: number;
-    /** Header, slots, roots and page table. */
-    readonly metadata: number;
-    readonly free: number;
-    /** Cut into blocks of one size class. */
-    readonly slab: number;
-    /** In large blocks. */
-    readonly run: number;
-    /** Being claimed or freed at this moment. */
-    readonly changing: number;
-  };
-  /** Of all size classes, and runs. */
+  /** Room for blocks in the segment as it is. */
+  readonly dataBytes: number;
+  readonly pages: PageStats;
+  /** `free`: slab: blocks of pages that are in use for their class; else free pieces. */
   readonly blocks: { readonly used: number; readonly free: number };
-  /** Bytes of allocated blocks, rounded up to their classes. */
+  /** Usable bytes of the allocated blocks. */
   readonly usedBytes: number;
+  /** Bytes that can still be allocated in the segment as it is, if the sizes fit. */
+  readonly freeBytes: number;
+  /** The largest request that would succeed without growing. */
+  readonly largestFreeBytes: number;
+  /** 0 = what is free is in one piece, towards 1 = in many small ones: 1 - largestFreeBytes / freeBytes. */
+  readonly fragmentation: number;
+  /** How far into the data blocks have ever reached. */
+  readonly highWaterBytes: number;
   readonly classes: readonly ClassStats[];
+  /** Slab: blocks of whole pages. Else 0. */
   readonly runs: number;
-  /** Slab pages whose owner has gone and that nobody has adopted yet. */
+  /** Slab: pages whose owner has gone and that nobody has adopted yet. Else 0. */
   readonly orphanPages: number;
-  /** The longest run of free pages, in pages. */
-  readonly largestFreePages: number;
-  readonly participants: number;
+  /** Who has the heap open for writing, and what is whose. */
+  readonly participants: readonly ParticipantStats[];
   readonly recoveries: number;
   readonly growths: number;
 }
 
-/** The kinds of a page that begins an allocated block of whole pages. */
-export const RUN_KINDS: ReadonlySet<number> = new Set([PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING]);
+function countBlocks(region: Region): BlockCounts {
+  const { allocator } = region.session.geometry;
+  if (allocator === ALLOCATOR_SLAB) return countSlab(region);
+  throw new Error(`no counts for ${allocatorName(allocator)}`);
+}
 
-/** As many zeros. */
-export function zeros(count: number): number[] {
-  return Array.from({ length: count }, () => 0);
+function statsOfParticipants(region: Region, counts: BlockCounts): ParticipantStats[] {
+  return region.participants().map(({ index, pid, threadId, alive }) => {
+    const owned = counts.owned.get(index) ?? { blocks: 0, bytes: 0, pages: 0 };
+    return {
+      slot: index,
+      pid,
+      threadId,
+      alive,
+      pages: owned.pages,
+      ownedBlocks: owned.blocks,
+      ownedBytes: owned.bytes,
+    };
+  });
 }
 
 /** Counts a heap. */
 export function countHeap(region: Region): HeapStats {
-  const { survey } = region;
-  const end = survey.endPage() >>> 0;
-  const first = survey.firstPage() >>> 0;
-  const used = zeros(CLASS_LAST + 1);
-  const free = zeros(CLASS_LAST + 1);
-  const classPages = zeros(CLASS_LAST + 1);
-  const pages = { total: end, metadata: first, free: 0, slab: 0, run: 0, changing: 0 };
-  let runs = 0;
-  let orphanPages = 0;
-  let largestFreePages = 0;
-  let freeInRow = 0;
-  for (let index = first; index < end;) {
-    const kind = survey.pageKind(index) >>> 0;
-    const passed = Math.min(Math.max(survey.pagesAt(index) >>> 0, 1), end - index);
-    freeInRow = kind === PAGE_FREE ? freeInRow + 1 : 0;
-    largestFreePages = Math.max(largestFreePages, freeInRow);
-    if (kind === PAGE_FREE) pages.free++;
-    else if (RUN_KINDS.has(kind)) {
-      runs++;
-      pages.run += passed;
-    } else if (kind === PAGE_SLAB) {
-      const sizeClass = Math.min(survey.pageClass(index) >>> 0, CLASS_LAST);
-      const freeBlocks = survey.pageFreeBlocks(index) >>> 0;
-      pages.slab++;
-      classPages[sizeClass]!++;
-      free[sizeClass]! += freeBlocks;
-      used[sizeClass]! += (survey.pageBlockCount(index) >>> 0) - freeBlocks;
-      if (survey.pageOwner(index) === 0) orphanPages++;
-    } else pages.changing += passed;
-    index += passed;
-  }
-  const classes: ClassStats[] = [];
-  for (let sizeClass = 1; sizeClass <= CLASS_LAST; sizeClass++) {
-    if (classPages[sizeClass] === 0) continue;
-    const sizeBytes = survey.blockSizeOf(sizeClass) >>> 0;
-    classes.push({
-      sizeBytes,
-      pages: classPages[sizeClass]!,
-      used: used[sizeClass]!,
-      free: free[sizeClass]!,
-    });
-  }
-  const sum = (pick: (row: ClassStats) => number): number =>
-    classes.reduce((total, row) => total + pick(row), 0);
+  const counts = countBlocks(region);
+  const { allocator, dataOffset } = region.session.geometry;
+  const { freeBytes, largestFreeBytes } = counts;
+  const highWater = (region.survey.highWaterPages() >>> 0) * PAGE_SIZE_BYTES;
   return {
+    allocator: allocatorName(allocator),
     sizeBytes: region.segmentSizeBytes,
     spanBytes: region.spanBytes,
-    pages,
-    blocks: { used: sum((row) => row.used) + runs, free: sum((row) => row.free) },
-    usedBytes: sum((row) => row.used * row.sizeBytes) + pages.run * PAGE_SIZE_BYTES,
-    classes,
-    runs,
-    orphanPages,
-    largestFreePages,
-    participants: region.participants().filter((participant) => participant.alive).length,
+    dataBytes: region.segmentSizeBytes - dataOffset,
+    pages: counts.pages,
+    blocks: { used: counts.usedBlocks, free: counts.freeBlocks },
+    usedBytes: counts.usedBytes,
+    freeBytes,
+    largestFreeBytes,
+    fragmentation: freeBytes === 0 ? 0 : 1 - largestFreeBytes / freeBytes,
+    highWaterBytes: Math.max(highWater - dataOffset, 0),
+    classes: counts.classes,
+    runs: counts.runs,
+    orphanPages: counts.orphanPages,
+    participants: statsOfParticipants(region, counts),
     recoveries: region.recoveries,
     growths: region.growths,
   };

@@ -2,14 +2,13 @@
  * Verification: every invariant of a heap recomputed from scratch (core/verify.ts), each violation in words.
  */
 
-import { CLASS_LAST, PAGE_SLAB, TABLE_BYTES_PER_PAGE } from "../layout/page.ts";
 import * as result from "../layout/result.ts";
 import { ROOT_SIZE_BYTES } from "../layout/root.ts";
 import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import { H_ROOTS_LOCK } from "../layout/header.ts";
+import { ALLOCATOR_SLAB, H_ROOTS_LOCK } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
-import { RUN_KINDS } from "./stats.ts";
-import { zeros } from "./stats.ts";
+import { allocatorName } from "./allocators.ts";
+import { verifySlabHeap } from "./verify-slab.ts";
 
 /** A violation. */
 export interface Problem {
@@ -19,6 +18,9 @@ export interface Problem {
   /** Of the descriptor, slot or entry that is wrong, in bytes from the segment's start. */
   readonly offset: number;
 }
+
+/** Takes a PROBLEM_ (OK: none) and where it is, in bytes from the segment's start. */
+export type Note = (problem: number, offset: number) => void;
 
 /** What verify() found. */
 export interface VerifyReport {
@@ -62,25 +64,12 @@ function describe(problem: number, offset: number): Problem {
 /** Verifies the heap in `region`. Changes nothing. */
 export function verifyHeap(region: Region): VerifyReport {
   const { survey } = region;
-  const { geometry, slotIndex } = region.session;
+  const { geometry } = region.session;
   const problems: Problem[] = [];
-  const note = (problem: number, offset: number): void => {
+  const note: Note = (problem, offset) => {
     if (problem !== result.OK) problems.push(describe(problem, offset));
   };
-  const first = survey.firstPage() >>> 0;
-  const end = survey.endPage() >>> 0;
-  let blocks = 0;
-  const ownPages = zeros(CLASS_LAST + 1);
-  for (let index = first; index < end;) {
-    note(survey.verifyPage(index), geometry.tableOffset + index * TABLE_BYTES_PER_PAGE);
-    const kind = survey.pageKind(index) >>> 0;
-    if (kind === PAGE_SLAB) {
-      blocks += (survey.pageBlockCount(index) >>> 0) - (survey.pageFreeBlocks(index) >>> 0);
-      const sizeClass = Math.min(survey.pageClass(index) >>> 0, CLASS_LAST);
-      if (slotIndex >= 0 && survey.pageOwner(index) === slotIndex + 1) ownPages[sizeClass]!++;
-    } else if (RUN_KINDS.has(kind)) blocks++;
-    index += Math.max(survey.pagesAt(index) >>> 0, 1);
-  }
+  const blocks = verifyBlocks(region, note);
   for (let index = 0; index < geometry.slotCount; index++) {
     note(survey.verifySlot(index), geometry.slotsOffset + index * SLOT_SIZE_BYTES);
   }
@@ -88,14 +77,12 @@ export function verifyHeap(region: Region): VerifyReport {
   for (let index = 0; index < geometry.rootCount; index++) {
     note(survey.verifyRoot(index), geometry.rootsOffset + index * ROOT_SIZE_BYTES);
   }
-  if (slotIndex >= 0) {
-    const slotOffset = geometry.slotsOffset + slotIndex * SLOT_SIZE_BYTES;
-    for (let sizeClass = 1; sizeClass <= CLASS_LAST; sizeClass++) {
-      const length = survey.verifyRing(slotIndex, sizeClass);
-      if (length < 0) note(-length, slotOffset);
-      // A ring that is not through all of the owner's pages would lose room until the owner leaves.
-      else if (length !== ownPages[sizeClass]) note(result.PROBLEM_RING, slotOffset);
-    }
-  }
-  return { ok: problems.length === 0, problems, pages: end - first, blocks };
+  const pages = (survey.endPage() >>> 0) - (survey.firstPage() >>> 0);
+  return { ok: problems.length === 0, problems, pages, blocks };
+}
+
+function verifyBlocks(region: Region, note: Note): number {
+  const { allocator } = region.session.geometry;
+  if (allocator === ALLOCATOR_SLAB) return verifySlabHeap(region, note);
+  throw new Error(`no verification for ${allocatorName(allocator)}`);
 }

@@ -2,7 +2,7 @@
  * A segment's pages as characters, for a look at the whole: what is Shoal's own, what is free, what is how full.
  *
  *     H  Shoal's own (header, slots, page table)     d  data of a plain segment     .  free
- *     1..9, #  a slab page, by tenths of its blocks in use; # is full              0  a slab page without any
+ *     1..9, #  a page with blocks, by tenths in use; # is full                     0  a slab page without any
  *     R  the first page of a run, r the others                                      ?  changing at this moment
  *
  * Where a character stands for several pages it shows the fullest of them.
@@ -16,6 +16,7 @@ import {
   PAGE_SLAB,
 } from "../layout/page.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
+import type { BlockInfo } from "../heap/index.ts";
 import type { Region } from "../region/index.ts";
 
 /** At most so many characters are drawn. */
@@ -50,13 +51,30 @@ function fullest(characters: readonly string[]): string {
   return characters.reduce((one, other) => (ORDER.indexOf(other) > ORDER.indexOf(one) ? other : one));
 }
 
-/** Draws an open segment. */
-export function drawPages(region: Region, isHeap: boolean): PageMap {
+/** How many bytes of each page are in blocks: what is drawn of heaps whose pages are not cut by sizes. */
+function usedBytesOf(blocks: Iterable<BlockInfo>, pageCount: number): number[] {
+  const used = Array.from({ length: pageCount }, () => 0);
+  for (const { handle, sizeBytes } of blocks) {
+    const end = handle + sizeBytes;
+    for (let from: number = handle; from < end;) {
+      const index = Math.floor(from / PAGE_SIZE_BYTES);
+      const to = Math.min(end, (index + 1) * PAGE_SIZE_BYTES);
+      used[index]! += to - from;
+      from = to;
+    }
+  }
+  return used;
+}
+
+/** Draws an open segment: a plain one, a slab heap, or, with its blocks, another heap. */
+export function drawPages(region: Region, isSlab: boolean, blocks?: Iterable<BlockInfo>): PageMap {
   const count = region.segmentSizeBytes / PAGE_SIZE_BYTES;
   const first = region.dataOffset / PAGE_SIZE_BYTES;
+  const used = blocks === undefined ? undefined : usedBytesOf(blocks, count);
   const pages = Array.from({ length: count }, (_, index) => {
     if (index < first) return "H";
-    return isHeap ? drawPage(region, index) : "d";
+    if (used !== undefined) return used[index] === 0 ? "." : drawSlab(used[index]!, PAGE_SIZE_BYTES);
+    return isSlab ? drawPage(region, index) : "d";
   });
   const scale = Math.ceil(count / MOST_CHARACTERS);
   const length = Math.ceil(count / scale);

@@ -3,16 +3,16 @@
  * public calls of region and heap, opened read-only: no slot is taken, nothing is written, and a segment that nobody may
  * write to can still be looked at.
  */
-import { Heap } from "../heap/index.ts";
-import type { HeapStats, Problem } from "../heap/index.ts";
-import { ALLOCATOR_NONE, ALLOCATOR_SLAB, H_CREATOR_PID, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { allocatorName, Heap } from "../heap/index.ts";
+import type { AllocatorName, HeapStats, Problem } from "../heap/index.ts";
+import { ALLOCATOR_NONE, H_CREATOR_PID, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { Region } from "../region/index.ts";
 import type { BackendName, ListOptions, ParticipantInfo, RegionSummary } from "../region/index.ts";
 import { drawPages } from "./page-map.ts";
 import type { PageMap } from "./page-map.ts";
 
 /** Which heap is in a segment; null: none. */
-export type AllocatorLabel = "slab" | `allocator ${number}` | null;
+export type AllocatorLabel = AllocatorName | null;
 
 export interface InspectOptions {
   /** Default "posix". */
@@ -53,8 +53,7 @@ export interface SegmentVerdict {
 }
 
 function labelOf(allocator: number): AllocatorLabel {
-  if (allocator === ALLOCATOR_NONE) return null;
-  return allocator === ALLOCATOR_SLAB ? "slab" : `allocator ${allocator}`;
+  return allocator === ALLOCATOR_NONE ? null : allocatorName(allocator);
 }
 
 function allocatorOf(region: Region): AllocatorLabel {
@@ -75,9 +74,17 @@ function creatorPidOf(region: Region): number {
   return new DataView(region.buffer).getUint32(H_CREATOR_PID, true);
 }
 
-function countHeap(name: string, options: InspectOptions): HeapStats {
+/** What only the heap in a segment knows. */
+function lookAtHeap(
+  region: Region,
+  name: string,
+  options: InspectOptions,
+): PageMap & { readonly heap: HeapStats | null } {
+  const allocator = allocatorOf(region);
+  if (allocator === null) return { heap: null, ...drawPages(region, false) };
   using heap = Heap.open(name, openOptions(options));
-  return heap.stats();
+  const blocks = allocator === "slab" ? undefined : heap.blocks();
+  return { heap: heap.stats(), ...drawPages(region, true, blocks) };
 }
 
 /**
@@ -106,8 +113,7 @@ export function inspectSegment(name: string, options: InspectOptions = {}): Segm
     growths: region.growths,
     recoveries: region.recoveries,
     participants: region.participants(),
-    heap: allocator === "slab" ? countHeap(name, options) : null,
-    ...drawPages(region, allocator === "slab"),
+    ...lookAtHeap(region, name, options),
   };
 }
 
@@ -119,7 +125,7 @@ export function inspectSegment(name: string, options: InspectOptions = {}): Segm
  */
 export function verifySegment(name: string, options: InspectOptions = {}): SegmentVerdict {
   using region = Region.open(name, openOptions(options));
-  if (allocatorOf(region) !== "slab") {
+  if (allocatorOf(region) === null) {
     const pages = region.segmentSizeBytes / PAGE_SIZE_BYTES;
     return { name: region.name, ok: true, problems: [], pages, blocks: 0 };
   }

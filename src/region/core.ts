@@ -86,6 +86,12 @@ export interface Survey {
   pageBlockCount(index: number): number;
   pageFreeBlocks(index: number): number;
   blockSizeOf(sizeClass: number): number;
+  /** One past the highest page that ever held a block. */
+  highWaterPages(): number;
+  /** Handle of the first allocated block at or after `from`; 0 = none. */
+  nextSlabBlock(from: number): number;
+  nextBuddyBlock(from: number): number;
+  nextFitBlock(from: number): number;
   /** Usable bytes of the block at `handle`; 0 when there is none. */
   usableSize(handle: number): number;
   /** Slot index + 1 of the block's owner; 0 = shared. */

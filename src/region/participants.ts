@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import { shoalError } from "../errors.ts";
+import { OK } from "../layout/result.ts";
 import { HEADER_SIZE_BYTES } from "../layout/header.ts";
 import {
   SLOT_EPOCH_SHIFT,
@@ -95,8 +96,7 @@ export function recoverIfDead(seat: Seat, index: number): boolean {
   try {
     // Somebody else may have recovered it between the look and the lock.
     if (!isTaken(seat, index)) return false;
-    recoverHeld(seat, index);
-    return true;
+    return recoverHeld(seat, index);
   } finally {
     unlock(seat.lockFd, byte);
   }
@@ -105,10 +105,12 @@ export function recoverIfDead(seat: Seat, index: number): boolean {
 /**
  * Recovers slot `index`, whose lock the caller holds. Only now is it certain that its participant grows and claims
  * nothing any more, so only now is it known how large the segment is that has to be looked through.
+ *
+ * False when a lock that recovery needs is held by somebody alive: then the slot stays taken, for somebody to try again.
  */
-function recoverHeld(seat: Seat, index: number): void {
+function recoverHeld(seat: Seat, index: number): boolean {
   seat.catchUp();
-  seat.core.recoverSlot(index, 1);
+  return seat.core.recoverSlot(index, 1) === OK;
 }
 
 /**
@@ -133,7 +135,10 @@ function tryTakeSeat(seat: Seat): number | undefined {
   for (let index = seat.core.findSlot(0, 1); index >= 0; index = seat.core.findSlot(index + 1, 1)) {
     if (!tryLock(seat.lockFd, lockByte(seat, index))) continue;
     // With the lock held nobody else takes or recovers it. Whoever had it in between died or left.
-    if (isTaken(seat, index)) recoverHeld(seat, index);
+    if (isTaken(seat, index) && !recoverHeld(seat, index)) {
+      unlock(seat.lockFd, lockByte(seat, index));
+      continue;
+    }
     sitDown(seat, index);
     return index;
   }
@@ -145,7 +150,10 @@ export function sitDown(seat: Seat, index: number): void {
   seat.core.takeSlot(index, process.pid, processStartTicks(), threadId, Date.now());
 }
 
-/** Leaves slot `index` in good order: what its participant owned is given back, then its lock. */
+/**
+ * Leaves slot `index` in good order: what its participant owned is given back, then its lock. (What cannot be given back
+ * now, because a lock is held, is left to whoever recovers the slot.)
+ */
 export function leaveSeat(seat: Seat, index: number): void {
   seat.core.recoverSlot(index, 0);
   unlock(seat.lockFd, lockByte(seat, index));

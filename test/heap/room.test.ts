@@ -77,7 +77,7 @@ test("a full heap says so with its numbers, and a free makes the next allocation
   assert.equal(heap.tryAlloc(MiB), 0);
   assert.equal(heap.verify().blocks, handles.length);
   for (const handle of handles) heap.free(handle);
-  heap.alloc(heap.stats().largestFreePages * PAGE);
+  heap.alloc(heap.stats().largestFreeBytes);
   assertSound(heap);
 });
 

@@ -56,12 +56,19 @@ test("stats count pages, classes, blocks and bytes as they are", (t) => {
   assert.deepEqual(full.blocks, { used: 101, free: 28 });
   assert.equal(full.usedBytes, 100 * 1024 + 2 * PAGE);
   assert.deepEqual([full.pages.slab, full.pages.run, full.pages.free, full.runs], [2, 2, 12, 1]);
-  assert.equal(full.largestFreePages, 12);
-  assert.equal(full.participants, 1);
+  assert.equal(full.largestFreeBytes, 12 * PAGE);
+  assert.equal(full.freeBytes, 12 * PAGE + 28 * 1024);
+  assert.equal(full.fragmentation, 1 - (12 * PAGE) / full.freeBytes);
+  assert.equal(full.highWaterBytes, 4 * PAGE);
+  assert.deepEqual(
+    full.participants.map(({ pid, pages, ownedBlocks, alive }) => ({ pid, pages, ownedBlocks, alive })),
+    [{ pid: process.pid, pages: 2, ownedBlocks: 0, alive: true }],
+  );
   openHeap(t, heap);
-  assert.equal(heap.stats().participants, 2);
+  assert.equal(heap.stats().participants.length, 2);
   for (const handle of handles) heap.free(handle);
   assert.deepEqual(heap.stats().blocks, { used: 1, free: 64 });
+  assert.equal(heap.stats().highWaterBytes, 4 * PAGE, "the mark stays");
   assert.equal(heap.verify().blocks, 1);
 });
 
