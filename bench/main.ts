@@ -5,14 +5,18 @@
  * harness/. A missed target is reported and is no failure: the exit code is 0 whenever there are results.
  */
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { cleanUpNow, cleanUpWhenInterrupted, isInterrupted } from "./harness/cleanup.ts";
 import { isDisturbing, waitForIdle, watchOthers } from "./harness/idle.ts";
 import { measure } from "./harness/measure.ts";
 import type { Row } from "./harness/measure.ts";
 import type { TopicOptions } from "./harness/plan.ts";
+import { makeProgress } from "./harness/progress.ts";
 import { describeCpu, describeRuntime, formatMarkdown, formatTable } from "./harness/report.ts";
 import type { Result } from "./harness/report.ts";
 import { runOnRuntime } from "./harness/runtimes.ts";
+import { installMissing } from "./peers/install.ts";
 import { topics } from "./topics/index.ts";
 
 const idleTimeoutMs = 20_000;
@@ -26,10 +30,12 @@ Options:
   --markdown       the table of docs/benchmarks.md
   --runtimes LIST  with --markdown: one column for each, for example node,node24,node26,bun
   --repeat N       how often to repeat the fill (each run checks every byte)
+  --with-peers     first installs what the peers of alloc need and is missing (apt-get, as root or with sudo)
   --quick          as little as possible: shows that the benchmarks work, not how fast anything is
   --help           this text
 
-Exit codes: 0 measured (whether or not the targets hold), 1 a benchmark failed, 2 wrong usage.
+Exit codes: 0 measured (whether or not the targets hold), 1 a benchmark failed, 2 wrong usage; 128 and the signal's
+number after Ctrl-C or another polite kill, with everything removed that the run has made.
 Examples:
   npm run bench -- region
   npm run bench -- fill --repeat 1000
@@ -42,6 +48,7 @@ interface Arguments {
   readonly topic: string;
   readonly format: "json" | "markdown" | "table";
   readonly runtimes: readonly string[] | undefined;
+  readonly withPeers: boolean;
   readonly options: TopicOptions;
 }
 
@@ -64,6 +71,7 @@ function readOptions(args: readonly string[]) {
         quick: { type: "boolean", default: false },
         repeat: { type: "string" },
         runtimes: { type: "string" },
+        "with-peers": { type: "boolean", default: false },
       },
     });
   } catch (error) {
@@ -88,6 +96,7 @@ function parseArguments(args: readonly string[]): Arguments | undefined {
     topic,
     format: values.json ? "json" : values.markdown ? "markdown" : "table",
     runtimes: values.runtimes?.split(","),
+    withPeers: values["with-peers"],
     options: {
       isQuick: values.quick,
       repeatCount: values.repeat === undefined ? undefined : parsePositive("repeat", values.repeat),
@@ -97,11 +106,15 @@ function parseArguments(args: readonly string[]): Arguments | undefined {
 
 async function runTopics(topic: string, options: TopicOptions): Promise<Row[]> {
   const rows: Row[] = [];
+  const progress = makeProgress();
   for (const { name, plan } of topics) {
     if (topic !== "all" && topic !== name) continue;
+    const showRound = (round: number, rounds: number): void =>
+      progress.show(`${name}: round ${round} of ${rounds}`);
     // One after the other on purpose: two at once would measure each other.
     // oxlint-disable-next-line no-await-in-loop
-    rows.push(...(await measure(await plan(options))));
+    rows.push(...(await measure(await plan(options), showRound)));
+    progress.clear();
   }
   return rows;
 }
@@ -131,29 +144,45 @@ async function runHere(topic: string, options: TopicOptions): Promise<Result> {
   };
 }
 
-function runOthers({ topic, runtimes = [], options }: Arguments): Result[] {
+async function runOthers({ topic, runtimes = [], options }: Arguments): Promise<Result[]> {
   const flags = options.isQuick ? ["--quick"] : [];
   const repeat = options.repeatCount === undefined ? [] : ["--repeat", String(options.repeatCount)];
-  return runtimes.map((runtime) => runOnRuntime(runtime, [topic, ...flags, ...repeat]));
+  const results: Result[] = [];
+  for (const runtime of runtimes) {
+    // One after the other on purpose, as above.
+    // oxlint-disable-next-line no-await-in-loop
+    results.push(await runOnRuntime(runtime, [topic, ...flags, ...repeat]));
+  }
+  return results;
 }
 
 async function run(parsed: Arguments): Promise<string> {
-  if (parsed.runtimes !== undefined) return formatMarkdown(runOthers(parsed));
+  if (parsed.withPeers) await installMissing();
+  if (parsed.runtimes !== undefined) return formatMarkdown(await runOthers(parsed));
   const result = await runHere(parsed.topic, parsed.options);
   if (parsed.format === "json") return `${JSON.stringify(result)}\n`;
   if (parsed.format === "markdown") return formatMarkdown([result]);
   return formatTable(result, process.stdout.isTTY && process.env["NO_COLOR"] === undefined);
 }
 
-try {
-  const parsed = parseArguments(process.argv.slice(2));
-  process.stdout.write(parsed === undefined ? usage : await run(parsed));
-} catch (error) {
-  if (error instanceof UsageError) {
-    process.stderr.write(`${error.message}\n\n${usage}`);
-    process.exitCode = 2;
-  } else {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    process.exitCode = 1;
+async function runOrComplain(args: readonly string[]): Promise<void> {
+  try {
+    const parsed = parseArguments(args);
+    process.stdout.write(parsed === undefined ? usage : await run(parsed));
+  } catch (error) {
+    // An interrupt reaches the children too: it is to be told as such, and not as a child that failed.
+    await nextTurn();
+    if (isInterrupted()) return;
+    await cleanUpNow();
+    if (error instanceof UsageError) {
+      process.stderr.write(`${error.message}\n\n${usage}`);
+      process.exitCode = 2;
+    } else {
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exitCode = 1;
+    }
   }
 }
+
+cleanUpWhenInterrupted();
+await runOrComplain(process.argv.slice(2));

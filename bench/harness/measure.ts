@@ -4,7 +4,8 @@
  * rounds is the figure: one interrupted batch does not move it, and the minimum would promise what nobody sees.
  */
 
-import type { Probe, RowPlan, Series, TopicPlan } from "./plan.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { RowPlan, Series, TopicPlan } from "./plan.ts";
 
 /** A row as it is printed, and as it stands in the JSON. */
 export interface Row {
@@ -12,6 +13,8 @@ export interface Row {
   readonly value: number;
   readonly unit: string;
   readonly target: number | null;
+  /** Whether the target is the least that the value may be, and not the most. */
+  readonly atLeast: boolean;
   /** Whether the value is within its target; null where there is none. */
   readonly holds: boolean | null;
   readonly peers: Readonly<Record<string, number>>;
@@ -29,10 +32,20 @@ export function medianOfRuns(count: number, work: (index: number) => number): nu
   return medianOf(Array.from({ length: count }, (_, index) => work(index)));
 }
 
-async function collectSamples(probes: readonly Probe[], rounds: number): Promise<Map<string, number[]>> {
+/** Told which round begins: 1 to `rounds`. */
+export type RoundListener = (round: number, rounds: number) => void;
+
+async function collectSamples(
+  { probes, rounds }: TopicPlan,
+  onRound: RoundListener,
+): Promise<Map<string, number[]>> {
   const taken = new Map<string, number[]>();
   for (let round = 0; round < rounds; round += 1) {
+    onRound(round + 1, rounds);
     for (const probe of probes) {
+      // Probes may be synchronous from the first to the last; an interrupt is to be heard between them.
+      // oxlint-disable-next-line no-await-in-loop
+      await nextTurn();
       // One after the other on purpose: two at once would measure each other.
       // oxlint-disable-next-line no-await-in-loop
       for (const [name, value] of Object.entries(await probe())) {
@@ -64,23 +77,26 @@ function rounded(value: number): number {
 
 function makeRow(plan: RowPlan, series: Series): Row {
   const value = rounded(plan.valueOf(series));
+  const target = typeof plan.target === "function" ? rounded(plan.target(series)) : plan.target;
+  const atLeast = plan.atLeast ?? false;
   const peers = Object.entries(plan.peersOf?.(series) ?? {}).map(([name, figure]) => [name, rounded(figure)]);
   return {
     name: plan.name,
     value,
     unit: plan.unit,
-    target: plan.target,
-    holds: plan.target === null ? null : value <= plan.target,
+    target,
+    atLeast,
+    holds: target === null ? null : atLeast ? value >= target : value <= target,
     peers: Object.fromEntries(peers) as Record<string, number>,
   };
 }
 
 /** All rows of a topic, in the plan's order. */
-export async function measure(plan: TopicPlan): Promise<Row[]> {
+export async function measure(plan: TopicPlan, onRound: RoundListener = () => undefined): Promise<Row[]> {
   try {
-    const series = seriesOver(await collectSamples(plan.probes, plan.rounds));
+    const series = seriesOver(await collectSamples(plan, onRound));
     return plan.rows.map((row) => makeRow(row, series));
   } finally {
-    plan.dispose();
+    await plan.dispose();
   }
 }

@@ -25,8 +25,10 @@ export interface RowPlan {
   /** Stable: documents and other programs refer to it. */
   readonly name: string;
   readonly unit: string;
-  /** Most that the value may be; null where nothing is promised. */
-  readonly target: number | null;
+  /** Most that the value may be; null where nothing is promised. A function where it depends on what others took. */
+  readonly target: number | null | ((series: Series) => number);
+  /** The target is the least that the value may be. Default false. */
+  readonly atLeast?: boolean;
   readonly valueOf: (series: Series) => number;
   /** What others take for the same work, by their names. */
   readonly peersOf?: (series: Series) => Record<string, number>;
@@ -36,8 +38,8 @@ export interface TopicPlan {
   readonly rounds: number;
   readonly probes: readonly Probe[];
   readonly rows: readonly RowPlan[];
-  /** Removes whatever the probes made; called whether or not they succeeded. */
-  readonly dispose: () => void;
+  /** Removes whatever the probes made; called whether or not they succeeded, but not at an interrupt (cleanup.ts). */
+  readonly dispose: () => void | Promise<void>;
 }
 
 export interface TopicOptions {
@@ -54,6 +56,11 @@ export interface Topic {
 }
 
 /** A row whose value is the median of one series. */
-export function medianRow(name: string, unit: string, target: number | null, series: string = name): RowPlan {
+export function medianRow(
+  name: string,
+  unit: string,
+  target: RowPlan["target"],
+  series: string = name,
+): RowPlan {
   return { name, unit, target, valueOf: (all) => all.median(series) };
 }

@@ -55,7 +55,7 @@ export function formatTable(result: Result, hasColors: boolean): string {
     row.name,
     formatNumber(row.value),
     row.unit,
-    row.target === null ? "" : `at most ${formatNumber(row.target)}`,
+    row.target === null ? "" : `${row.atLeast ? "at least" : "at most"} ${formatNumber(row.target)}`,
     formatPeers(row.peers),
   ]);
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...cells.map((line) => line[column]?.length ?? 0)));
@@ -85,9 +85,11 @@ function columnTitle(node: string): string {
 }
 
 function formatTarget(results: readonly Result[], name: string): string {
-  const targets = results.map((result) => result.rows.find((row) => row.name === name)?.target ?? null);
-  const distinct = [...new Set(targets.filter((target) => target !== null))].sort((a, b) => b - a);
-  return distinct.length === 0 ? "" : distinct.map(formatNumber).join(" / ");
+  const rows = results.flatMap((result) => result.rows.filter((row) => row.name === name));
+  const targets = rows.map(({ target }) => target).filter((target) => target !== null);
+  const distinct = [...new Set(targets)].sort((a, b) => b - a);
+  if (distinct.length === 0) return "";
+  return `${rows[0]?.atLeast === true ? "at least " : ""}${distinct.map(formatNumber).join(" / ")}`;
 }
 
 function formatCell(row: Row | undefined): string {

@@ -4,10 +4,8 @@
  * is of bytes that did not stay written, over all runs.
  */
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
+import { runCommand } from "../harness/command.ts";
 import type { Probe, Topic, TopicOptions, TopicPlan } from "../harness/plan.ts";
 import { medianRow } from "../harness/plan.ts";
 import { projectRoot } from "../harness/runtimes.ts";
@@ -16,15 +14,10 @@ const defaultRepeatCount = 9;
 
 async function runDemo(): Promise<Record<string, unknown>> {
   const program = join(projectRoot, "dist", "src", "cli", "main.js");
-  const child = spawn(process.execPath, [program, "demo", "--json"], { stdio: ["ignore", "pipe", "pipe"] });
-  const [output, complaint, [status]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "close") as Promise<[number | null]>,
-  ]);
+  const { code, stdout, stderr } = await runCommand(process.execPath, [program, "demo", "--json"]);
   // Lost bytes also end the demo with a code of its own, and they are to be counted, not thrown.
-  if (output.trim() === "") throw new Error(`shoal demo ended with code ${String(status)}: ${complaint}`);
-  return JSON.parse(output) as Record<string, unknown>;
+  if (stdout.trim() === "") throw new Error(`shoal demo ended with code ${String(code)}: ${stderr}`);
+  return JSON.parse(stdout) as Record<string, unknown>;
 }
 
 function readNumber(facts: Record<string, unknown>, key: string): number {

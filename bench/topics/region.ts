@@ -8,12 +8,14 @@
  */
 
 import { spawnSync } from "node:child_process";
+import { cleanUpLater } from "../harness/cleanup.ts";
 import { consume } from "../harness/consume.ts";
 import { collectGarbage } from "../harness/garbage.ts";
 import { medianOf, medianOfRuns } from "../harness/measure.ts";
 import { medianRow } from "../harness/plan.ts";
 import type { Probe, Topic, TopicOptions, TopicPlan } from "../harness/plan.ts";
 import { projectRoot } from "../harness/runtimes.ts";
+import { segmentName } from "../harness/shm.ts";
 import { warmUp } from "../harness/warm.ts";
 import { close, shmOpen, shmUnlink } from "../../src/os/index.ts";
 import { native } from "../../src/os/native.ts";
@@ -28,7 +30,7 @@ let nameCount = 0;
 
 function makeName(): string {
   nameCount += 1;
-  return `/shoal-bench-${process.pid}-${nameCount}`;
+  return segmentName(String(nameCount));
 }
 
 function microsecondsOf(work: () => void): number {
@@ -147,6 +149,7 @@ function probeColdStart(name: string): Probe {
 function planRegion({ isQuick }: TopicOptions): TopicPlan {
   const name = makeName();
   const region = Region.create(name);
+  const dispose = cleanUpLater(() => region.remove());
   const batch = isQuick ? 3 : 20;
   return {
     rounds: isQuick ? 1 : 25,
@@ -178,7 +181,7 @@ function planRegion({ isQuick }: TopicOptions): TopicPlan {
         peersOf: (series) => ({ "bare start": series.median("bareStart") }),
       },
     ],
-    dispose: () => region.remove(),
+    dispose,
   };
 }
 

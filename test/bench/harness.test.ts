@@ -4,8 +4,10 @@ import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import { isDisturbing } from "../../bench/harness/idle.ts";
 import { measure, medianOf } from "../../bench/harness/measure.ts";
+import type { Row } from "../../bench/harness/measure.ts";
 import { medianRow } from "../../bench/harness/plan.ts";
 import type { TopicPlan } from "../../bench/harness/plan.ts";
+import { makeProgress } from "../../bench/harness/progress.ts";
 import { formatMarkdown, formatTable } from "../../bench/harness/report.ts";
 import type { Result } from "../../bench/harness/report.ts";
 
@@ -13,9 +15,26 @@ function planOf(overrides: Partial<TopicPlan>): TopicPlan {
   return { rounds: 3, probes: [], rows: [], dispose: () => undefined, ...overrides };
 }
 
+function rowOf(overrides: Partial<Row>): Row {
+  return {
+    name: "a.ns",
+    value: 1,
+    unit: "ns",
+    target: null,
+    atLeast: false,
+    holds: null,
+    peers: {},
+    ...overrides,
+  };
+}
+
+function resultWith(node: string, row: Partial<Row>): Result {
+  const rows = [rowOf(row)];
+  return { topic: "a", node, cpu: "2 x cpu", date: "2026-01-01T00:00:00.000Z", idle: true, rows };
+}
+
 function resultOf(node: string, value: number, target: number): Result {
-  const row = { name: "a.ns", value, unit: "ns", target, holds: value <= target, peers: { other: 7.25 } };
-  return { topic: "a", node, cpu: "2 x cpu", date: "2026-01-01T00:00:00.000Z", idle: true, rows: [row] };
+  return resultWith(node, { value, target, holds: value <= target, peers: { other: 7.25 } });
 }
 
 test("a median is the middle value, or the mean of the two in the middle", () => {
@@ -63,6 +82,59 @@ test("probes take turns, and a row is made of its series' medians and compared w
   );
 });
 
+test("a target may be the least that the value may be, or what another series came to", async () => {
+  const plan = planOf({
+    probes: [() => ({ own: 85, other: 80.004 })],
+    rows: [
+      { ...medianRow("enough", "%", 85, "own"), atLeast: true },
+      { ...medianRow("too little", "%", 85.1, "own"), atLeast: true },
+      { ...medianRow("nothing promised", "%", null, "own"), atLeast: true },
+      medianRow("above the other", "ns", (series) => series.median("other"), "own"),
+      medianRow("below the other", "ns", (series) => series.median("own"), "other"),
+    ],
+  });
+  assert.deepEqual(
+    (await measure(plan)).map(({ target, atLeast, holds }) => [target, atLeast, holds]),
+    [
+      [85, true, true],
+      [85.1, true, false],
+      [null, true, null],
+      [80, false, false],
+      [85, false, true],
+    ],
+  );
+});
+
+test("each round is announced before its probes run", async () => {
+  const heard: string[] = [];
+  const plan = planOf({
+    rounds: 2,
+    probes: [
+      () => {
+        heard.push("probe");
+        return {};
+      },
+    ],
+  });
+  await measure(plan, (round, rounds) => heard.push(`${round} of ${rounds}`));
+  assert.deepEqual(heard, ["1 of 2", "probe", "2 of 2", "probe"]);
+});
+
+test("a terminal sees one line that is written over, and nothing else sees any", () => {
+  for (const [isTTY, expected] of [
+    [true, "one\r\u001b[Ktwo\r\u001b[K"],
+    [false, ""],
+  ] as const) {
+    let written = "";
+    const progress = makeProgress({ isTTY, write: (text) => (written += text) });
+    progress.show("one");
+    progress.show("two");
+    progress.clear();
+    progress.clear();
+    assert.equal(written, expected);
+  }
+});
+
 test("what the probes made is removed even if one of them fails", async () => {
   let disposals = 0;
   const plan = planOf({
@@ -102,6 +174,12 @@ test("the table for a document has a column for each runtime and marks what miss
     "| --- | --- | --: | --: | --: | --: |",
     "| `a.ns` | ns | 35 / 25 | 34.6 (other 7.25) | **26** (other 7.25) | 9 (other 7.25) |",
   ]);
+});
+
+test("both tables say where a target is the least that is wanted", () => {
+  const result = resultWith("24.1.0", { value: 86, unit: "%", target: 85, atLeast: true, holds: true });
+  assert.equal(formatTable(result, false), "a: Node 24.1.0, 2 x cpu\n✓ a.ns  86 %  at least 85\n");
+  assert.match(formatMarkdown([result, result]), /\| at least 85 \|/);
 });
 
 test("the table for people has no colours unless they are wanted", () => {
