@@ -137,9 +137,9 @@ export function takeIn(word: u32, level: u32, owned: bool): u32 {
   const tree = treeAt(word);
   for (let tries = TRIES; tries > 0; tries--) {
     const state = loadTree(tree);
-    const free = freeGroups(state, level);
-    if (free == 0) return 0;
-    const leaf = <u32>ctz(free);
+    const groups = freeGroups(state, level);
+    if (groups == 0) return 0;
+    const leaf = <u32>ctz(groups);
     if (casTree(tree, state, state | sharedBits(leaf, 1 << level))) {
       noteHint(level, false, word);
       return handleAt(word, leaf);
@@ -154,9 +154,9 @@ function takeOwnedIn(word: u32, level: u32): u32 {
   let reserved: u32 = 0;
   const tree = treeAt(word);
   for (let tries = TRIES + 32; tries > 0; tries--) {
-    const free = freeGroups(loadTree(tree), level) & ~reserved;
-    if (free == 0) break;
-    const leaf = <u32>ctz(free);
+    const groups = freeGroups(loadTree(tree), level) & ~reserved;
+    if (groups == 0) break;
+    const leaf = <u32>ctz(groups);
     const handle = handleAt(word, leaf);
     const page = word >> wordsShift();
     if (!hasOwners(page)) {

@@ -12,10 +12,10 @@ import {
   BUDDY_TREE_BYTES,
 } from "../src/layout/buddy";
 import { PAGE_SHIFT } from "../src/layout/header";
-import { BAD_HANDLE, CORRUPT, DOUBLE_FREE, NEED_CATCH_UP } from "../src/layout/result";
+import { BAD_HANDLE, DOUBLE_FREE, NEED_CATCH_UP } from "../src/layout/result";
 import { isNatural, isStart, leavesAt, readLevels, topLevel } from "./buddy-tree";
 import { loadHighWater, loadSizePages } from "./mem";
-import { loadBuddyFlags, loadTree } from "./mem-buddy";
+import { loadBuddyFlags } from "./mem-buddy";
 import {
   corruptAt,
   fail,

@@ -50,9 +50,9 @@ export function alloc(sizeBytes: u32): u32 {
   if (isInUse(word)) {
     const tree = treeAt(word);
     const state = loadTree(tree);
-    const free = freeGroups(state, level);
-    if (free != 0) {
-      const leaf = <u32>ctz(free);
+    const groups = freeGroups(state, level);
+    if (groups != 0) {
+      const leaf = <u32>ctz(groups);
       if (casTree(tree, state, state | sharedBits(leaf, 1 << level))) return handleAt(word, leaf);
     }
   }

@@ -19,3 +19,8 @@ export function noteHighWater(endPage: u32): void {
   while (current < endPage && !casHighWater(current, endPage)) current = loadHighWater();
   known = endPage;
 }
+
+/** The mark. */
+export function highWaterPages(): u32 {
+  return loadHighWater();
+}
