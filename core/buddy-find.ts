@@ -14,7 +14,7 @@
  * lines where they begin as well, since each starts its first look at a place of its own.
  */
 
-import { BUDDY_FRESH_PAGES, BUDDY_HINTS, BUDDY_OWNED_HINTS } from "../src/layout/buddy";
+import { BUDDY_FRESH_PAGES, BUDDY_HINTS } from "../src/layout/buddy";
 import { NEED_STORAGE } from "../src/layout/result";
 import {
   firstWord,
@@ -54,7 +54,7 @@ let isStopped: bool = false;
  */
 export function find(level: u32, owned: bool): u32 {
   isStopped = false;
-  const hint = getCurrent(mySlot, hintOf(level, owned));
+  const hint = getCurrent(mySlot, BUDDY_HINTS + level);
   if (isInUse(hint)) {
     const nearby = look(hint, usedWords < NEARBY_WORDS ? usedWords : NEARBY_WORDS, level, owned);
     if (nearby != 0 || isStopped) return nearby;
@@ -73,7 +73,7 @@ function findAround(level: u32, owned: bool): u32 {
   for (let round: u32 = 0; round < ROUNDS; round++) {
     refresh();
     leftRoom = false;
-    const found = look(startFor(level, owned), usedWords, level, owned);
+    const found = look(startFor(level), usedWords, level, owned);
     if (found != 0 || isStopped) return found;
     if (!leftRoom) break;
   }
@@ -84,22 +84,17 @@ function findAround(level: u32, owned: bool): u32 {
 }
 
 /** The hint; or, of a participant without one, a place where the others do not begin. */
-function startFor(level: u32, owned: bool): u32 {
-  const hint = getCurrent(mySlot, hintOf(level, owned));
+function startFor(level: u32): u32 {
+  const hint = getCurrent(mySlot, BUDDY_HINTS + level);
   if (isInUse(hint)) return hint;
   if (usedWords == 0) return firstWord;
   return firstWord + (((me - 1) * (WORDS_PER_LINE * LINES_APART)) % usedWords);
 }
 
-@inline
-function hintOf(level: u32, owned: bool): u32 {
-  return (owned ? BUDDY_OWNED_HINTS : BUDDY_HINTS) + level;
-}
-
 /** Remembers where a block of this level was allocated or freed. */
 @inline
-export function noteHint(level: u32, owned: bool, word: u32): void {
-  setCurrent(mySlot, hintOf(level, owned), word);
+export function noteHint(level: u32, word: u32): void {
+  setCurrent(mySlot, BUDDY_HINTS + level, word);
 }
 
 /** Tries `count` words from `start` on, around the end of those in use. */
@@ -141,7 +136,7 @@ export function takeIn(word: u32, level: u32, owned: bool): u32 {
     if (groups == 0) return 0;
     const leaf = <u32>ctz(groups);
     if (casTree(tree, state, state | sharedBits(leaf, 1 << level))) {
-      noteHint(level, false, word);
+      noteHint(level, word);
       return handleAt(word, leaf);
     }
   }
@@ -161,7 +156,7 @@ function takeOwnedIn(word: u32, level: u32): u32 {
     const page = word >> wordsShift();
     if (!hasOwners(page)) {
       // The call is repeated when there is storage: it shall come here again.
-      noteHint(level, true, word);
+      noteHint(level, word);
       setDetail(page);
       fail(NEED_STORAGE);
       isStopped = true;
@@ -173,7 +168,7 @@ function takeOwnedIn(word: u32, level: u32): u32 {
       continue;
     }
     if (ownGroup(tree, leaf, level)) {
-      noteHint(level, true, word);
+      noteHint(level, word);
       return handle;
     }
     storeOwner(entry, 0);

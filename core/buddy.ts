@@ -36,7 +36,7 @@ import {
   usedBits,
 } from "./buddy-tree";
 import { BUDDY_HINTS } from "../src/layout/buddy";
-import { getCurrent, setCurrent } from "./mem";
+import { getCurrent } from "./mem";
 import { casTree, loadTree, storeOwner } from "./mem-buddy";
 import { fail, lastError, maxShift, minShift, mySlot } from "./state";
 
@@ -86,7 +86,7 @@ export function free(handle: u32): i32 {
       const leaves = leavesAt(state, leaf);
       const length = <u32>popcnt(leaves);
       if (isNatural(leaf, length) && casTree(tree, state, state & ~(leaves | start))) {
-        setCurrent(mySlot, BUDDY_HINTS + <u32>ctz(length), word);
+        noteHint(<u32>ctz(length), word);
         return OK;
       }
     }
@@ -108,7 +108,7 @@ function freeSlowly(handle: u32): i32 {
     if (verdict != OK) return verdict;
     if (!casTree(tree, state, state & ~sharedBits(leaf, length))) continue;
     if (owned) storeOwner(ownerAt(handle), 0);
-    noteHint(<u32>ctz(length), owned, handle >> maxShift);
+    noteHint(<u32>ctz(length), handle >> maxShift);
     return OK;
   }
   return fail(BUSY);

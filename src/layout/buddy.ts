@@ -41,10 +41,8 @@ export const BUDDY_STARTS_SHIFT = 32;
  * Where a participant looks first: in its slot's `current` words (slot.ts), indexed by the level of the block, log2 of its
  * size in leaves. Numbers of maximal blocks (handle >> max shift); 0 = nowhere yet.
  *
- *      0..5   the maximal block of the last shared block that it allocated or freed
- *      8..13  the same of owned blocks, so that those gather in few pages, for the side table's sake
- *     16..21  how many fresh pages it may claim for this level before it looks through all used ones again
+ *      0..5   the maximal block of the last block that it allocated or freed
+ *      8..13  how many fresh pages it may claim for this level before it looks through all used ones again
  */
 export const BUDDY_HINTS = 0;
-export const BUDDY_OWNED_HINTS = 8;
-export const BUDDY_FRESH_PAGES = 16;
+export const BUDDY_FRESH_PAGES = 8;
