@@ -1,50 +1,11 @@
 /**
- * Counting a buddy heap: what its trees hold, and who owns what. As exact as a walk beside running participants can be;
- * what it says of one maximal block was so in one instant.
+ * Counting a buddy heap: what its trees hold, and who owns what. What is said of one maximal block was so in one instant.
  */
 
 import { PAGE_SHIFT } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
-
-/** Blocks of one size. */
-export interface BuddyLevel {
-  readonly sizeBytes: number;
-  readonly used: number;
-  /** As large as they are: two free buddies are one free block of the next level. */
-  readonly free: number;
-}
-
-/** What one participant owns. */
-export interface BuddyOwner {
-  readonly slot: number;
-  readonly blocks: number;
-  readonly usedBytes: number;
-}
-
-/** A buddy heap in numbers. */
-export interface BuddyCounts {
-  readonly minBlockBytes: number;
-  readonly maxBlockBytes: number;
-  /** From the smallest to the largest. */
-  readonly levels: readonly BuddyLevel[];
-  readonly blocks: { readonly used: number; readonly free: number };
-  /** Of allocated blocks, rounded up to their sizes. */
-  readonly usedBytes: number;
-  readonly freeBytes: number;
-  /** The largest block that can be allocated without growing. */
-  readonly largestFreeBytes: number;
-  readonly pages: {
-    readonly total: number;
-    /** Header, slots, roots and tables. */
-    readonly metadata: number;
-    /** That ever held a block. */
-    readonly touched: number;
-    /** Whose owners have storage in the side table. */
-    readonly withOwners: number;
-  };
-  /** By slot. */
-  readonly owners: readonly BuddyOwner[];
-}
+import { zeros } from "./counts.ts";
+import type { BlockCounts, OwnedCounts } from "./counts.ts";
 
 /** Bits that the count of each level takes in a number of survey.blocksInTree() or freeInTree(). */
 const COUNT_WIDTHS = [6, 5, 4, 3, 2, 1];
@@ -67,62 +28,80 @@ export function buddyPages({ survey }: Region): { first: number; used: number; e
   return { first, used: Math.max(first, Math.min(highWater, end)), end };
 }
 
-/** Counts a buddy heap. */
-export function countBuddy(region: Region): BuddyCounts {
+/**
+ * Counts the blocks of the buddy heap in `region`. What is free counts as large as it is: two free buddies are one free
+ * block of the next level.
+ */
+export function countBuddy(region: Region): BlockCounts {
   const { survey } = region;
   const { minShift, maxShift } = region.session.geometry;
   const { first, used: usedEnd, end } = buddyPages(region);
   const wordsPerPage = 1 << (PAGE_SHIFT - maxShift);
   const topLevel = maxShift - minShift;
-  const used = Array.from({ length: topLevel + 1 }, () => 0);
-  const free = used.slice();
-  let withOwners = 0;
+  const used = zeros(topLevel + 1);
+  const free = zeros(topLevel + 1);
+  let pagesWithBlocks = 0;
   for (let page = first; page < usedEnd; page++) {
-    if (survey.buddyFlags(page) !== 0) withOwners++;
+    let isEmpty = true;
     for (let word = page * wordsPerPage; word < (page + 1) * wordsPerPage; word++) {
       survey.treeUsed(word);
-      addCounts(used, survey.blocksInTree());
+      const blocks = survey.blocksInTree();
+      isEmpty &&= blocks === 0;
+      addCounts(used, blocks);
       addCounts(free, survey.freeInTree());
     }
+    if (!isEmpty) pagesWithBlocks++;
   }
   free[topLevel]! += (end - usedEnd) * wordsPerPage;
-  const levels = used.map((count, level) => ({
+  const classes = used.map((count, level) => ({
     sizeBytes: 2 ** (minShift + level),
+    pages: 0,
     used: count,
     free: free[level]!,
   }));
-  const sum = (pick: (level: BuddyLevel) => number): number =>
-    levels.reduce((total, level) => total + pick(level), 0);
+  const sum = (pick: (level: (typeof classes)[number]) => number): number =>
+    classes.reduce((total, level) => total + pick(level), 0);
+  const pagesFree = end - first - pagesWithBlocks;
   return {
-    minBlockBytes: 2 ** minShift,
-    maxBlockBytes: 2 ** maxShift,
-    levels,
-    blocks: { used: sum((level) => level.used), free: sum((level) => level.free) },
+    classes,
+    pages: {
+      total: end,
+      metadata: first,
+      free: pagesFree,
+      hollow: 0,
+      slab: pagesWithBlocks,
+      run: 0,
+      changing: 0,
+    },
+    usedBlocks: sum((level) => level.used),
     usedBytes: sum((level) => level.used * level.sizeBytes),
+    freeBlocks: sum((level) => level.free),
     freeBytes: sum((level) => level.free * level.sizeBytes),
-    largestFreeBytes: levels.findLast((level) => level.free > 0)?.sizeBytes ?? 0,
-    pages: { total: end, metadata: first, touched: usedEnd - first, withOwners },
-    owners: countOwners(region),
+    largestFreeBytes: classes.findLast((level) => level.free > 0)?.sizeBytes ?? 0,
+    runs: 0,
+    orphanPages: 0,
+    owned: countOwned(region),
   };
 }
 
-function countOwners(region: Region): BuddyOwner[] {
+/** What each participant owns, by slot index. */
+function countOwned(region: Region): Map<number, OwnedCounts> {
   const { survey } = region;
   const { minShift } = region.session.geometry;
-  const found = new Map<number, { blocks: number; usedBytes: number }>();
+  const found = new Map<number, { blocks: number; bytes: number; pages: number }>();
   let handle = survey.nextOwnedBlock(0) >>> 0;
   while (handle !== 0) {
     const owner = survey.ownerOf(handle) >>> 0;
     const sizeBytes = survey.usableSize(handle) >>> 0;
     // 0: it has been freed or shared since.
     if (owner !== 0 && sizeBytes !== 0) {
-      const row = found.get(owner - 1) ?? { blocks: 0, usedBytes: 0 };
-      row.blocks++;
-      row.usedBytes += sizeBytes;
-      found.set(owner - 1, row);
+      const counts = found.get(owner - 1) ?? { blocks: 0, bytes: 0, pages: 0 };
+      counts.blocks++;
+      counts.bytes += sizeBytes;
+      found.set(owner - 1, counts);
     }
     const next = handle + Math.max(sizeBytes, 2 ** minShift);
     handle = next < 2 ** 32 ? survey.nextOwnedBlock(next) >>> 0 : 0;
   }
-  return [...found].sort(([one], [other]) => one - other).map(([slot, row]) => ({ slot, ...row }));
+  return found;
 }

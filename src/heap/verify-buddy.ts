@@ -1,12 +1,11 @@
 /**
- * Verification of a buddy heap: the invariants of its trees and of its side table, each violation in words. What is wrong
- * with roots, slots and locks is verify.ts's to find, as in every heap.
+ * Verifying a buddy heap: the invariants of its trees and of its side table.
  */
 
 import * as result from "../layout/result.ts";
 import type { Region } from "../region/index.ts";
 import { buddyPages, countBuddy } from "./stats-buddy.ts";
-import type { Problem } from "./verify.ts";
+import type { Note } from "./verify.ts";
 
 /** What can be wrong with a buddy heap, by PROBLEM_. */
 export const BUDDY_PROBLEMS: Readonly<Record<number, readonly [code: string, message: string]>> = {
@@ -21,17 +20,10 @@ export const BUDDY_PROBLEMS: Readonly<Record<number, readonly [code: string, mes
   [result.PROBLEM_HIGH_WATER]: ["high-water", "a block is in a page that never held one"],
 };
 
-/** Verifies the trees and the side table. One problem a page at most. */
-export function verifyBuddy(region: Region): { problems: Problem[]; pages: number; blocks: number } {
+/** Notes what is wrong with the buddy heap in `region`, once a page; returns how many allocated blocks there are. */
+export function verifyBuddyHeap(region: Region, note: Note): number {
   const { survey } = region;
   const { first, end } = buddyPages(region);
-  const problems: Problem[] = [];
-  for (let page = first; page < end; page++) {
-    const problem = survey.verifyBuddyPage(page);
-    if (problem === result.OK) continue;
-    const offset = survey.errorDetail() >>> 0;
-    const [code, message] = BUDDY_PROBLEMS[problem] ?? ["unknown", `problem ${problem}`];
-    problems.push({ code, message: `${message} (at offset ${offset})`, offset });
-  }
-  return { problems, pages: end - first, blocks: countBuddy(region).blocks.used };
+  for (let page = first; page < end; page++) note(survey.verifyBuddyPage(page), survey.errorDetail() >>> 0);
+  return countBuddy(region).usedBlocks;
 }

@@ -11,6 +11,7 @@ import { BUSY, NOT_OWNER, OK } from "../../src/layout/result.ts";
 import {
   attend,
   checkDrain,
+  checkRights,
   checkRoom,
   checkSettled,
   holdingsOf,
@@ -250,6 +251,7 @@ function preempt(stage: Stage, turn: Turn, at: number, diesAfter: number): numbe
   if (isDone) {
     checkTold(stage, [scenario.told(cast, result), other]);
     assert.deepEqual(problemsOf(world), []);
+    checkRights(world, [STOPPED, THIRD]);
   } else checkUntold(stage, other);
   checkAftermath(stage);
   return trigger.sites.length;
@@ -328,6 +330,7 @@ function rival(stage: Stage, turn: Turn, at: number): number {
   const { blocks, owners } = readBuddy(world.memory.buffer);
   assertApart(blocks, world.memory.buffer.byteLength);
   assert.deepEqual(problemsOf(world), []);
+  checkRights(world, [STOPPED]);
   const it = props!;
   const isFreedTwice = told.removed === it && other.removed === it;
   // Freed by the other, allocated by it anew at the same place, and freed by the first: callers who use freed blocks.
