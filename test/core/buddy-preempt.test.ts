@@ -323,9 +323,12 @@ function rival(stage: Stage, turn: Turn, at: number): number {
   const trigger = makeTrigger();
   const core = enter(world, ACTOR, trigger);
   let other: Told = {};
-  let result = 0;
-  trigger.arm(at, () => (other = turn.run(world, props!)));
-  result = scenario.run(core, cast, world) >>> 0;
+  let sizeBefore: number | undefined;
+  trigger.arm(at, () => {
+    sizeBefore = readBuddy(world.memory.buffer).blocks.get(props!);
+    other = turn.run(world, props!);
+  });
+  const result = scenario.run(core, cast, world) >>> 0;
   const told = scenario.told(cast, result);
   const { blocks, owners } = readBuddy(world.memory.buffer);
   assertApart(blocks, world.memory.buffer.byteLength);
@@ -337,6 +340,8 @@ function rival(stage: Stage, turn: Turn, at: number): number {
   assert.ok(!isFreedTwice || other.added === it, "a block is freed once");
   if (other.owner !== undefined && told.removed === undefined)
     assert.equal(owners.get(it), other.owner[1], "who was told that it owns the block does");
+  if (other.owner !== undefined)
+    assert.equal(blocks.get(it) ?? sizeBefore, sizeBefore, "who owns a block finds it as long as it was");
   if (told.owner?.[1] === ACTOR && other.removed === undefined)
     assert.equal(owners.get(told.owner[0]), ACTOR);
   assert.ok(result !== NOT_OWNER || owners.has(it) || other.removed === it);
