@@ -3,11 +3,12 @@
  * participants can be.
  */
 
-import { ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
+import { ALLOCATOR_BUDDY, ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
 import { allocatorName } from "./allocators.ts";
 import type { AllocatorName } from "./allocators.ts";
 import type { BlockCounts, ClassStats, PageStats } from "./counts.ts";
+import { countBuddy } from "./stats-buddy.ts";
 import { countSlab } from "./stats-slab.ts";
 
 /** One participant's part in a heap. */
@@ -57,6 +58,7 @@ export interface HeapStats {
 function countBlocks(region: Region): BlockCounts {
   const { allocator } = region.session.geometry;
   if (allocator === ALLOCATOR_SLAB) return countSlab(region);
+  if (allocator === ALLOCATOR_BUDDY) return countBuddy(region);
   throw new Error(`no counts for ${allocatorName(allocator)}`);
 }
 

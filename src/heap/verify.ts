@@ -5,9 +5,10 @@
 import * as result from "../layout/result.ts";
 import { ROOT_SIZE_BYTES } from "../layout/root.ts";
 import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import { ALLOCATOR_SLAB, H_ROOTS_LOCK } from "../layout/header.ts";
+import { ALLOCATOR_BUDDY, ALLOCATOR_SLAB, H_ROOTS_LOCK } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
 import { allocatorName } from "./allocators.ts";
+import { BUDDY_PROBLEMS, verifyBuddyHeap } from "./verify-buddy.ts";
 import { verifySlabHeap } from "./verify-slab.ts";
 
 /** A violation. */
@@ -54,6 +55,7 @@ const PROBLEMS: Readonly<Record<number, readonly [code: string, message: string]
   [result.PROBLEM_ROOT]: ["root", "a root does not lead to an allocated block"],
   [result.PROBLEM_ROOTS_LOCK]: ["roots-lock", "the roots lock is held by a participant that is gone"],
   [result.PROBLEM_SLOT_STATE]: ["slot-state", "a participant's slot is in a state that there is not"],
+  ...BUDDY_PROBLEMS,
 };
 
 function describe(problem: number, offset: number): Problem {
@@ -84,5 +86,6 @@ export function verifyHeap(region: Region): VerifyReport {
 function verifyBlocks(region: Region, note: Note): number {
   const { allocator } = region.session.geometry;
   if (allocator === ALLOCATOR_SLAB) return verifySlabHeap(region, note);
+  if (allocator === ALLOCATOR_BUDDY) return verifyBuddyHeap(region, note);
   throw new Error(`no verification for ${allocatorName(allocator)}`);
 }

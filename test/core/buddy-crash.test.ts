@@ -12,6 +12,7 @@ import { OK } from "../../src/layout/result.ts";
 import {
   attend,
   checkDrain,
+  checkRights,
   checkRoom,
   checkSettled,
   holdingsOf,
@@ -19,7 +20,7 @@ import {
 } from "../helpers/buddy-check.ts";
 import type { BuddyStage } from "../helpers/buddy-check.ts";
 import { readBuddy } from "../helpers/buddy-oracle.ts";
-import { ACTOR, allocOwned, OTHER, scenarios, SURVIVOR, THIRD } from "../helpers/buddy-scenarios.ts";
+import { ACTOR, allocOwned, OTHER, scenarios, STOPPED, SURVIVOR, THIRD } from "../helpers/buddy-scenarios.ts";
 import type { Scenario } from "../helpers/buddy-scenarios.ts";
 import { catchUp, stampAt } from "../helpers/core-check.ts";
 import {
@@ -117,6 +118,7 @@ function crashEverywhere(scenario: Scenario): void {
   const stage = prepareBuddy(scenario, () => undefined);
   const expected = allowed(stage);
   const { sites, result } = act(stage, 0);
+  checkRights(stage.world, [STOPPED]);
   const { added, removed } = scenario.told(stage.cast, result);
   if (added !== undefined && removed !== undefined)
     assert.equal(stampAt(stage.world, added), removed, "the contents moved along");

@@ -1,13 +1,14 @@
 /** Where a buddy heap puts blocks: close together, where room was made last, and participants apart. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BUDDY_HAS_OWNERS } from "../../src/layout/buddy.ts";
+import { BUDDY_FRESH_PAGES, BUDDY_HAS_OWNERS } from "../../src/layout/buddy.ts";
 import { H_DATA_OFFSET, H_HIGH_WATER_PAGES } from "../../src/layout/header.ts";
 import {
   BAD_HANDLE,
   DOUBLE_FREE,
   NEED_CATCH_UP,
   NEED_PAGES,
+  NEED_STORAGE,
   OK,
   TOO_LARGE,
 } from "../../src/layout/result.ts";
@@ -64,6 +65,60 @@ test("what was freed in a burst is found again before fresh pages are", () => {
     `${before} pages became ${touchedPages(world)}`,
   );
   assert.deepEqual(problemsOf(world), []);
+});
+
+test("a block goes where the last one of its size was freed, wherever that is", () => {
+  const world = makeLargeWorld();
+  const core = enter(world, ACTOR);
+  const blocks = Array.from({ length: 20_000 }, () => must(core.alloc(64)));
+  for (const index of [17, 12_345, 3, 19_999, 8000]) {
+    assert.equal(core.free(blocks[index]!), OK);
+    assert.equal(must(core.alloc(64)), blocks[index]);
+  }
+});
+
+test("an owned block that waits for the side table's storage claims one page, however often it is asked for", () => {
+  const world = makeLargeWorld();
+  const core = enter(world, ACTOR);
+  // In full pages, and with leave to claim fresh ones without a look around.
+  const full = (): boolean => world.survey.hintWord(ACTOR, BUDDY_FRESH_PAGES + 5) > 1;
+  while (!full() || readBuddy(world.memory.buffer).freeLeaves % 2048 !== 0) must(core.alloc(1024));
+  const before = touchedPages(world);
+  for (let times = 0; times < 5; times++) {
+    assert.equal(core.allocWith(1024, 0, 1, 0), 0);
+    assert.equal(core.lastError(), NEED_STORAGE);
+  }
+  must(allocOwned(core, 1024));
+  assert.equal(touchedPages(world), before + 1);
+});
+
+test("recovery finds the dead one's blocks at every leaf of every page, and only those", () => {
+  for (const [min, max] of [
+    [11, 14],
+    [12, 16],
+    [15, 16],
+    [16, 16],
+  ] as const) {
+    const world = makeBuddyWorld(min, max, 3, 8);
+    const dead = enter(world, OTHER);
+    const core = enter(world, ACTOR);
+    // In turn, so that they lie between each other.
+    for (let count = 0; allocOwned(count % 3 === 2 ? core : dead, 2 ** min) !== 0; count++);
+    const whole = readBuddy(world.memory.buffer);
+    assert.equal(whole.freeLeaves, 0);
+    const kept = [...whole.owners].filter(([, slot]) => slot === ACTOR).map(([handle]) => handle);
+    assert.equal(core.recoverSlot(OTHER, 1), OK);
+    const { owners, rights } = readBuddy(world.memory.buffer);
+    assert.deepEqual([...owners.keys()], kept);
+    assert.equal(rights.size, 0);
+    // Now every leaf is this one's, those that the dead one had among them.
+    while (allocOwned(core, 2 ** min) !== 0);
+    assert.equal(core.recoverSlot(ACTOR, 0), OK);
+    assert.deepEqual(
+      [readBuddy(world.memory.buffer).blocks.size, readBuddy(world.memory.buffer).rights.size],
+      [0, 0],
+    );
+  }
 });
 
 test("a participant fills the whole heap: no leaf is left over", () => {

@@ -11,6 +11,7 @@ import { BUSY, NOT_OWNER, OK } from "../../src/layout/result.ts";
 import {
   attend,
   checkDrain,
+  checkRights,
   checkRoom,
   checkSettled,
   holdingsOf,
@@ -250,6 +251,7 @@ function preempt(stage: Stage, turn: Turn, at: number, diesAfter: number): numbe
   if (isDone) {
     checkTold(stage, [scenario.told(cast, result), other]);
     assert.deepEqual(problemsOf(world), []);
+    checkRights(world, [STOPPED, THIRD]);
   } else checkUntold(stage, other);
   checkAftermath(stage);
   return trigger.sites.length;
@@ -321,19 +323,25 @@ function rival(stage: Stage, turn: Turn, at: number): number {
   const trigger = makeTrigger();
   const core = enter(world, ACTOR, trigger);
   let other: Told = {};
-  let result = 0;
-  trigger.arm(at, () => (other = turn.run(world, props!)));
-  result = scenario.run(core, cast, world) >>> 0;
+  let sizeBefore: number | undefined;
+  trigger.arm(at, () => {
+    sizeBefore = readBuddy(world.memory.buffer).blocks.get(props!);
+    other = turn.run(world, props!);
+  });
+  const result = scenario.run(core, cast, world) >>> 0;
   const told = scenario.told(cast, result);
   const { blocks, owners } = readBuddy(world.memory.buffer);
   assertApart(blocks, world.memory.buffer.byteLength);
   assert.deepEqual(problemsOf(world), []);
+  checkRights(world, [STOPPED]);
   const it = props!;
   const isFreedTwice = told.removed === it && other.removed === it;
   // Freed by the other, allocated by it anew at the same place, and freed by the first: callers who use freed blocks.
   assert.ok(!isFreedTwice || other.added === it, "a block is freed once");
   if (other.owner !== undefined && told.removed === undefined)
     assert.equal(owners.get(it), other.owner[1], "who was told that it owns the block does");
+  if (other.owner !== undefined)
+    assert.equal(blocks.get(it) ?? sizeBefore, sizeBefore, "who owns a block finds it as long as it was");
   if (told.owner?.[1] === ACTOR && other.removed === undefined)
     assert.equal(owners.get(told.owner[0]), ACTOR);
   assert.ok(result !== NOT_OWNER || owners.has(it) || other.removed === it);

@@ -62,6 +62,12 @@ export function holdingsOf({ blocks, owners }: BuddyPicture): string {
   return [...blocks].map(([handle, size]) => `${handle}+${size}@${owners.get(handle) ?? "shared"}`).join(" ");
 }
 
+/** Who goes on has no right left that it does not use; who is `stopped` may. */
+export function checkRights(world: World, stopped: readonly number[]): void {
+  const left = [...readBuddy(world.memory.buffer).rights].filter(([, slot]) => !stopped.includes(slot));
+  assert.deepEqual(left, [], "no right is left behind");
+}
+
 /** After recovery nothing is half done, and nobody who is gone owns anything or has the right to. */
 export function checkSettled(world: World, gone: readonly number[]): void {
   assert.deepEqual(problemsOf(world), []);
