@@ -15,6 +15,7 @@
 
 import {
   H_GROWTHS,
+  H_HIGH_WATER_PAGES,
   H_ORPHAN_HINTS,
   H_RECOVERIES,
   H_ROOTS_LOCK,
@@ -130,79 +131,92 @@ export function storeOrphanHint(sizeClass: u32, value: u32): void {
   atomic.store<u32>(H_ORPHAN_HINTS + (sizeClass << 2), value);
 }
 
+/** No page from here on ever held a block. */
+@inline
+export function loadHighWater(): u32 {
+  if (CHECKED) checkpoint(17);
+  return atomic.load<u32>(H_HIGH_WATER_PAGES);
+}
+
+@inline
+export function casHighWater(expected: u32, value: u32): bool {
+  if (CHECKED) checkpoint(18);
+  return atomic.cmpxchg<u32>(H_HIGH_WATER_PAGES, expected, value) == expected;
+}
+
 // Slots
 
 @inline
 export function loadSlotState(slot: usize): u32 {
-  if (CHECKED) checkpoint(17);
+  if (CHECKED) checkpoint(19);
   return atomic.load<u32>(slot + S_STATE);
 }
 
 @inline
 export function storeSlotState(slot: usize, value: u32): void {
-  if (CHECKED) checkpoint(18);
+  if (CHECKED) checkpoint(20);
   atomic.store<u32>(slot + S_STATE, value);
 }
 
 @inline
 export function getSlotWord(slot: usize, field: usize): u32 {
-  if (CHECKED) checkpoint(19);
+  if (CHECKED) checkpoint(21);
   return load<u32>(slot + field);
 }
 
 @inline
 export function setSlotWord(slot: usize, field: usize, value: u32): void {
-  if (CHECKED) checkpoint(20);
+  if (CHECKED) checkpoint(22);
   store<u32>(slot + field, value);
 }
 
 @inline
 export function setSlotNumber(slot: usize, field: usize, value: f64): void {
-  if (CHECKED) checkpoint(21);
+  if (CHECKED) checkpoint(23);
   store<f64>(slot + field, value);
 }
 
 @inline
 export function getSlotNumber(slot: usize, field: usize): f64 {
-  if (CHECKED) checkpoint(22);
+  if (CHECKED) checkpoint(24);
   return load<f64>(slot + field);
 }
 
 /** The page that a slot allocates from, for one size class. */
 @inline
 export function getCurrent(slot: usize, sizeClass: u32): u32 {
-  if (CHECKED) checkpoint(23);
+  if (CHECKED) checkpoint(25);
   return load<u32>(slot + (sizeClass << 2), S_CURRENT);
 }
 
 @inline
 export function setCurrent(slot: usize, sizeClass: u32, page: u32): void {
-  if (CHECKED) checkpoint(24);
+  if (CHECKED) checkpoint(26);
   store<u32>(slot + (sizeClass << 2), page, S_CURRENT);
 }
 
 /** Others read intents only under the slot's lock; atomic so that it is in order with the page words. */
 @inline
 export function loadIntent(slot: usize): u32 {
-  if (CHECKED) checkpoint(25);
+  if (CHECKED) checkpoint(27);
   return atomic.load<u32>(slot + S_INTENT);
 }
 
 @inline
 export function storeIntent(slot: usize, value: u32): void {
-  if (CHECKED) checkpoint(26);
+  if (CHECKED) checkpoint(28);
   atomic.store<u32>(slot + S_INTENT, value);
 }
 
 @inline
 export function getIntentBlock(slot: usize): u32 {
-  if (CHECKED) checkpoint(27);
+  if (CHECKED) checkpoint(29);
   return load<u32>(slot + S_INTENT_BLOCK);
 }
 
 @inline
 export function setIntentBlock(slot: usize, handle: u32): void {
-  if (CHECKED) checkpoint(28);
+  if (CHECKED) checkpoint(30);
   store<u32>(slot + S_INTENT_BLOCK, handle);
 }
 
@@ -211,26 +225,26 @@ export function setIntentBlock(slot: usize, handle: u32): void {
 /** SYNC with storeRootWord: the name and the block behind it were complete when the word was stored. */
 @inline
 export function loadRootWord(root: usize): u64 {
-  if (CHECKED) checkpoint(29);
+  if (CHECKED) checkpoint(31);
   return atomic.load<u64>(root + R_WORD);
 }
 
 /** SYNC with loadRootWord. The linearisation point of set and delete. */
 @inline
 export function storeRootWord(root: usize, word: u64): void {
-  if (CHECKED) checkpoint(30);
+  if (CHECKED) checkpoint(32);
   atomic.store<u64>(root + R_WORD, word);
 }
 
 @inline
 export function getRootNameLength(root: usize): u32 {
-  if (CHECKED) checkpoint(31);
+  if (CHECKED) checkpoint(33);
   return load<u32>(root, R_NAME_LENGTH);
 }
 
 @inline
 export function setRootNameLength(root: usize, length: u32): void {
-  if (CHECKED) checkpoint(32);
+  if (CHECKED) checkpoint(34);
   store<u32>(root, length, R_NAME_LENGTH);
 }
 
@@ -239,13 +253,13 @@ export function setRootNameLength(root: usize, length: u32): void {
 /** Word number `index`; never beyond the area. */
 @inline
 export function getScratch(index: u32): u32 {
-  if (CHECKED) checkpoint(33);
+  if (CHECKED) checkpoint(35);
   return load<u32>(scratchOffset + ((index & (SCRATCH_SIZE_BYTES / 4 - 1)) << 2));
 }
 
 @inline
 export function setScratch(index: u32, value: u32): void {
-  if (CHECKED) checkpoint(34);
+  if (CHECKED) checkpoint(36);
   store<u32>(scratchOffset + ((index & (SCRATCH_SIZE_BYTES / 4 - 1)) << 2), value);
 }
 
@@ -254,24 +268,24 @@ export function setScratch(index: u32, value: u32): void {
 /** Eight bytes of a name. */
 @inline
 export function getBytes8(offset: usize): u64 {
-  if (CHECKED) checkpoint(35);
+  if (CHECKED) checkpoint(37);
   return load<u64>(offset);
 }
 
 @inline
 export function setBytes8(offset: usize, value: u64): void {
-  if (CHECKED) checkpoint(36);
+  if (CHECKED) checkpoint(38);
   store<u64>(offset, value);
 }
 
 @inline
 export function fillBytes(offset: usize, value: u8, length: usize): void {
-  if (CHECKED) checkpoint(37);
+  if (CHECKED) checkpoint(39);
   memory.fill(offset, value, length);
 }
 
 @inline
 export function copyBytes(to: usize, from: usize, length: usize): void {
-  if (CHECKED) checkpoint(38);
+  if (CHECKED) checkpoint(40);
   memory.copy(to, from, length);
 }
