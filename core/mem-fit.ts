@@ -7,7 +7,7 @@
  */
 
 import { FIT_OWNER, FIT_SIZE, FIT_TAG_BYTES } from "../src/layout/fit";
-import { H_FIT_END_PAGES, H_FIT_RECORD, H_HEAP_LOCK } from "../src/layout/header";
+import { H_FIT_CHANGES, H_FIT_END_PAGES, H_FIT_RECORD, H_HEAP_LOCK } from "../src/layout/header";
 
 @external("env", "checkpoint")
 declare function checkpoint(site: i32): void;
@@ -54,23 +54,37 @@ export function storeFitEnd(pages: u32): void {
   atomic.store<u32>(H_FIT_END_PAGES, pages);
 }
 
+/** SYNC with addFitChange: the same number and no lock before and after a look: nothing changed meanwhile. */
+@inline
+export function loadFitChanges(): u32 {
+  if (CHECKED) checkpoint(306);
+  return atomic.load<u32>(H_FIT_CHANGES);
+}
+
+/** Under the lock, before the change. SYNC with loadFitChanges. */
+@inline
+export function addFitChange(): void {
+  if (CHECKED) checkpoint(307);
+  store<u32>(H_FIT_CHANGES, load<u32>(H_FIT_CHANGES) + 1);
+}
+
 /** A word of the record. */
 @inline
 export function getFitRecord(field: usize): u32 {
-  if (CHECKED) checkpoint(306);
+  if (CHECKED) checkpoint(308);
   return load<u32>(field);
 }
 
 @inline
 export function setFitRecord(field: usize, value: u32): void {
-  if (CHECKED) checkpoint(307);
+  if (CHECKED) checkpoint(309);
   store<u32>(field, value);
 }
 
 /** The word that makes the record count, or not any more: the linearisation point of changes to the blocks. */
 @inline
 export function setFitRecordStart(value: u32): void {
-  if (CHECKED) checkpoint(308);
+  if (CHECKED) checkpoint(310);
   store<u32>(H_FIT_RECORD, value);
 }
 
@@ -79,51 +93,51 @@ export function setFitRecordStart(value: u32): void {
 /** The whole header: size word below, owner above. */
 @inline
 export function getBlockHeader(block: usize): u64 {
-  if (CHECKED) checkpoint(309);
+  if (CHECKED) checkpoint(311);
   return load<u64>(block);
 }
 
 @inline
 export function loadBlockHeader(block: usize): u64 {
-  if (CHECKED) checkpoint(310);
+  if (CHECKED) checkpoint(312);
   return atomic.load<u64>(block);
 }
 
 @inline
 export function setBlockHeader(block: usize, header: u64): void {
-  if (CHECKED) checkpoint(311);
+  if (CHECKED) checkpoint(313);
   store<u64>(block, header);
 }
 
 @inline
 export function getBlockWord(block: usize): u32 {
-  if (CHECKED) checkpoint(312);
+  if (CHECKED) checkpoint(314);
   return load<u32>(block, FIT_SIZE);
 }
 
 @inline
 export function setBlockWord(block: usize, word: u32): void {
-  if (CHECKED) checkpoint(313);
+  if (CHECKED) checkpoint(315);
   store<u32>(block, word, FIT_SIZE);
 }
 
 /** The linearisation point of share and adopt. */
 @inline
 export function setBlockOwner(block: usize, owner: u32): void {
-  if (CHECKED) checkpoint(314);
+  if (CHECKED) checkpoint(316);
   store<u32>(block, owner, FIT_OWNER);
 }
 
 /** The last word before `end`: its size again, if the block that ends there is free. */
 @inline
 export function getTagBefore(end: usize): u32 {
-  if (CHECKED) checkpoint(315);
+  if (CHECKED) checkpoint(317);
   return load<u32>(end - FIT_TAG_BYTES);
 }
 
 @inline
 export function setTagBefore(end: usize, size: u32): void {
-  if (CHECKED) checkpoint(316);
+  if (CHECKED) checkpoint(318);
   store<u32>(end - FIT_TAG_BYTES, size);
 }
 
@@ -131,19 +145,19 @@ export function setTagBefore(end: usize, size: u32): void {
 
 @inline
 export function getStarts(word: usize): u64 {
-  if (CHECKED) checkpoint(317);
+  if (CHECKED) checkpoint(319);
   return load<u64>(word);
 }
 
 @inline
 export function loadStarts(word: usize): u64 {
-  if (CHECKED) checkpoint(318);
+  if (CHECKED) checkpoint(320);
   return atomic.load<u64>(word);
 }
 
 @inline
 export function setStarts(word: usize, bits: u64): void {
-  if (CHECKED) checkpoint(319);
+  if (CHECKED) checkpoint(321);
   store<u64>(word, bits);
 }
 
@@ -151,20 +165,20 @@ export function setStarts(word: usize, bits: u64): void {
 
 @inline
 export function getClass(entry: usize): u32 {
-  if (CHECKED) checkpoint(320);
+  if (CHECKED) checkpoint(322);
   return load<u8>(entry);
 }
 
 @inline
 export function setClass(entry: usize, sizeClass: u32): void {
-  if (CHECKED) checkpoint(321);
+  if (CHECKED) checkpoint(323);
   store<u8>(entry, <u8>sizeClass);
 }
 
 /** Which of the node's 64 entries are at least `sizeClass`, one bit each. */
 @inline
 export function getAtLeast(node: usize, sizeClass: u32): u64 {
-  if (CHECKED) checkpoint(322);
+  if (CHECKED) checkpoint(324);
   const wanted = i8x16.splat(<i8>sizeClass);
   const first = i8x16.bitmask(i8x16.ge_u(v128.load(node), wanted));
   const second = i8x16.bitmask(i8x16.ge_u(v128.load(node, 16), wanted));
@@ -176,7 +190,7 @@ export function getAtLeast(node: usize, sizeClass: u32): u64 {
 /** The largest of the node's 64 entries. */
 @inline
 export function getLargest(node: usize): u32 {
-  if (CHECKED) checkpoint(323);
+  if (CHECKED) checkpoint(325);
   const low = i8x16.max_u(v128.load(node), v128.load(node, 16));
   const high = i8x16.max_u(v128.load(node, 32), v128.load(node, 48));
   let all = i8x16.max_u(low, high);

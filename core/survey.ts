@@ -22,5 +22,15 @@ export {
   verifyPage,
   verifyRing,
 } from "./verify-slab";
+export {
+  fitEndPage,
+  fitProblemAt,
+  fitWordAt,
+  nextFitBlock,
+  nextFitStart,
+  verifyFitIndex,
+  verifyFitLock,
+  verifyFitPage,
+} from "./verify-fit";
 export { verifyRoot, verifyRootsLock, verifySlot } from "./verify";
 export { ownerOf, usableSize } from "./blocks";

@@ -46,3 +46,15 @@ export const PROBLEM_RING = 12;
 export const PROBLEM_ROOT = 13;
 export const PROBLEM_ROOTS_LOCK = 14;
 export const PROBLEM_SLOT_STATE = 15;
+
+/** Of first-fit heaps (core/verify-fit.ts). */
+
+export const PROBLEM_FIT_BLOCK = 40;
+export const PROBLEM_FIT_FREE = 41;
+export const PROBLEM_FIT_NEIGHBOURS = 42;
+export const PROBLEM_FIT_OWNER = 43;
+export const PROBLEM_FIT_STRAY = 44;
+export const PROBLEM_FIT_INDEX = 45;
+export const PROBLEM_FIT_END = 46;
+export const PROBLEM_FIT_LOCK = 47;
+export const PROBLEM_FIT_RECORD = 48;

@@ -92,6 +92,19 @@ export interface Survey {
   ownerOf(handle: number): number;
   verifyPage(index: number): number;
   verifyRing(slotIndex: number, sizeClass: number): number;
+  /** The page at which a first-fit heap's blocks end. */
+  fitEndPage(): number;
+  /** Where the first block of a first-fit heap at or after `from` begins; 0 = none. */
+  nextFitStart(from: number): number;
+  /** The size word of the block that begins at `start` (src/layout/fit.ts). */
+  fitWordAt(start: number): number;
+  /** The handle of the first allocated block at or after `from` of a first-fit heap; 0 = none. */
+  nextFitBlock(from: number): number;
+  verifyFitPage(index: number): number;
+  verifyFitIndex(): number;
+  verifyFitLock(): number;
+  /** The offset of what the last of these has found. */
+  fitProblemAt(): number;
   verifyRoot(index: number): number;
   verifyRootsLock(): number;
   verifySlot(index: number): number;
