@@ -12,8 +12,12 @@ import { casHighWater, loadHighWater } from "./mem";
 let known: u32 = 0;
 
 /** Before a block is allocated that ends in the page before `endPage`: the mark is at least that afterwards. */
+@inline
 export function noteHighWater(endPage: u32): void {
-  if (endPage <= known) return;
+  if (endPage > known) raiseHighWater(endPage);
+}
+
+function raiseHighWater(endPage: u32): void {
   // Bounded: each failure means that the mark has risen.
   let current = loadHighWater();
   while (current < endPage && !casHighWater(current, endPage)) current = loadHighWater();

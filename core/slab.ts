@@ -204,7 +204,7 @@ export function usableSize(handle: u32): u32 {
 }
 
 /** Why a page that this participant cannot reach is out of bounds: the segment has grown, or ends before it. */
-function beyond(index: u32): i32 {
+export function beyond(index: u32): i32 {
   return index < loadSizePages() ? NEED_CATCH_UP : BAD_HANDLE;
 }
 

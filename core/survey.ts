@@ -34,5 +34,15 @@ export {
   treeUsed,
   verifyBuddyPage,
 } from "./verify-buddy";
+export {
+  fitEndPage,
+  fitProblemAt,
+  fitWordAt,
+  nextFitBlock,
+  nextFitStart,
+  verifyFitIndex,
+  verifyFitLock,
+  verifyFitPage,
+} from "./verify-fit";
 export { verifyRoot, verifyRootsLock, verifySlot } from "./verify";
 export { ownerOf, usableSize } from "./blocks";

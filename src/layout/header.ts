@@ -28,7 +28,11 @@
  *            256  recoveries u32     260  growths u32         264  slots used u32: no slot from here on was ever taken
  *            268  high water u32 (pages): no page from here on ever held a block
  *            320  orphan hints, one u32 for each size class (64 × 4 B)       slab
- *            640  heap lock u32, alone on its line: slot index + 1 of the holder      first-fit
+ *            640  heap lock u32: slot index + 1 of the holder                         first-fit
+ *                 and alone on its line with it, since only its holder changes them:
+ *            644  blocks' end u32 (pages): the blocks reach up to here
+ *            648  changes u32: of the blocks so far; for those who look without the lock
+ *            652  record, 3 u32: the blocks that recovery must put where an unfinished change was (core/fit-lock.ts)
  *            704  (free)
  */
 
@@ -76,6 +80,12 @@ export const H_SLOTS_USED = 264;
 export const H_HIGH_WATER_PAGES = 268;
 export const H_ORPHAN_HINTS = 320;
 export const H_HEAP_LOCK = 640;
+export const H_FIT_END_PAGES = 644;
+export const H_FIT_CHANGES = 648;
+/** The first block's start | how many blocks there are; 0 = there is nothing to put right. Behind it their size words. */
+export const H_FIT_RECORD = 652;
+export const H_FIT_FIRST = 656;
+export const H_FIT_SECOND = 660;
 
 /** Segment states, in the order in which they are passed through. */
 export const STATE_INITIALISING = 1;

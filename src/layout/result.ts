@@ -53,3 +53,15 @@ export const PROBLEM_TREE_OWNER = 32;
 export const PROBLEM_OWNER_GONE = 33;
 export const PROBLEM_TREE_FLAGS = 34;
 export const PROBLEM_HIGH_WATER = 35;
+
+/** Of first-fit heaps (core/verify-fit.ts). */
+
+export const PROBLEM_FIT_BLOCK = 40;
+export const PROBLEM_FIT_FREE = 41;
+export const PROBLEM_FIT_NEIGHBOURS = 42;
+export const PROBLEM_FIT_OWNER = 43;
+export const PROBLEM_FIT_STRAY = 44;
+export const PROBLEM_FIT_INDEX = 45;
+export const PROBLEM_FIT_END = 46;
+export const PROBLEM_FIT_LOCK = 47;
+export const PROBLEM_FIT_RECORD = 48;

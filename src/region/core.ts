@@ -114,6 +114,17 @@ export interface Survey {
   /** The first owned block at or after `from`; 0 = none. */
   nextOwnedBlock(from: number): number;
   verifyBuddyPage(index: number): number;
+  /** The page at which a first-fit heap's blocks end. */
+  fitEndPage(): number;
+  /** Where the first block of a first-fit heap at or after `from` begins; 0 = none. */
+  nextFitStart(from: number): number;
+  /** The size word of the block that begins at `start` (src/layout/fit.ts). */
+  fitWordAt(start: number): number;
+  verifyFitPage(index: number): number;
+  verifyFitIndex(): number;
+  verifyFitLock(): number;
+  /** The offset of what the last of these has found. */
+  fitProblemAt(): number;
   verifyRoot(index: number): number;
   verifyRootsLock(): number;
   verifySlot(index: number): number;

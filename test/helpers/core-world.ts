@@ -36,18 +36,21 @@ export interface World {
 
 const SLAB: Contents = { ...PLAIN, allocator: ALLOCATOR_SLAB };
 
-/** A heap with `dataPages` pages for blocks that may grow by `sparePages`. */
+/** A heap with `dataPages` pages for blocks that may grow by `sparePages` (by more, if it is a large one). */
 export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4, contents = SLAB): World {
+  // The largest table has a byte for sixty of the data.
+  const overheadPages = 1 + Math.floor(dataPages / 50);
   const sizeBytes = dataPages * PAGE_SIZE_BYTES;
-  const spanBytes = (dataPages + sparePages + 1) * PAGE_SIZE_BYTES;
+  const spanBytes = (dataPages + sparePages + overheadPages) * PAGE_SIZE_BYTES;
   const geometry = planGeometry({ sizeBytes, spanBytes, maxParticipants: slotCount }, contents);
   const { sizePages, spanPages } = geometry;
   const memory = new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
-  const core = instantiateCore(memory, moduleFor(contents.allocator));
+  const { allocator } = contents;
+  const core = instantiateCore(memory, moduleFor(allocator));
   const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } =
     geometry;
   core.describeSegment(
-    ...([BACKEND_POSIX, contents.allocator, spanPages, growStepPages, slotCount, slotsOffset] as const),
+    ...([BACKEND_POSIX, allocator, spanPages, growStepPages, slotCount, slotsOffset] as const),
     ...([rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset] as const),
   );
   const view = new DataView(memory.buffer);
@@ -57,7 +60,7 @@ export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4, cont
   view.setUint32(H_MAX_SHIFT, geometry.maxShift, true);
   core.publishSize(sizePages);
   core.setSegmentState(STATE_READY);
-  return { memory, geometry, contents, survey: instantiateSurvey(memory) };
+  return { memory, geometry, survey: instantiateSurvey(memory), contents };
 }
 
 /**
