@@ -34,5 +34,6 @@ export {
   treeUsed,
   verifyBuddyPage,
 } from "./verify-buddy";
+export { nextSlabBlock } from "./walk-slab";
 export { verifyRoot, verifyRootsLock, verifySlot } from "./verify";
 export { ownerOf, usableSize } from "./blocks";
