@@ -199,11 +199,11 @@ function verifySlab(index: u32, page: usize, state: u64): i32 {
     // Both at once only while an owner collects; an orphan has been collected.
     if (owner == 0 && (local & remote) != 0) return PROBLEM_BOTH_BITMAPS;
   }
-  return isMarked(state) ? verifyOwners(index, page, count, owner) : OK;
+  return isMarked(state) ? verifyOwners(index, page, count, owner == 0) : OK;
 }
 
-/** The owners array of a marked page whose owner is `pageOwner`. */
-function verifyOwners(index: u32, page: usize, count: u32, pageOwner: u32): i32 {
+/** The owners array of a marked page; `isOrphan`: the page has no owner. */
+function verifyOwners(index: u32, page: usize, count: u32, isOrphan: bool): i32 {
   const array = ownersOf(index);
   if (array == 0) return lastError() == NEED_CATCH_UP ? OK : PROBLEM_OWNERS_PAGE;
   for (let block: u32 = 0; block < count; block++) {
@@ -212,8 +212,7 @@ function verifyOwners(index: u32, page: usize, count: u32, pageOwner: u32): i32 
     if (!isAttended(owner)) return PROBLEM_BLOCK_OWNER;
     // A block that is free by its local bit belongs to nobody, but while the page's owner is in the middle of a call.
     const bits = getLocal(pairAt(index, page, count, block / BLOCKS_PER_WORD));
-    if (pageOwner == 0 && ((bits >> (block & (BLOCKS_PER_WORD - 1))) & 1) != 0)
-      return PROBLEM_FREE_BLOCK_OWNED;
+    if (isOrphan && ((bits >> (block & (BLOCKS_PER_WORD - 1))) & 1) != 0) return PROBLEM_FREE_BLOCK_OWNED;
   }
   return OK;
 }

@@ -18,7 +18,7 @@ import { passName } from "./core-world.ts";
 import type { World } from "./core-world.ts";
 import { assertApart, readHeap, SLAB_KINDS } from "./oracle.ts";
 import type { HeapPicture } from "./oracle.ts";
-import type { Cast, Outcome, Scenario } from "./core-scenarios.ts";
+import type { Cast, Outcome, Scenario } from "./core-scenario.ts";
 
 /** Every problem that the core's own verification finds; rings of the slots in `atRest` included. */
 export function verifyWorld(world: World, atRest: readonly number[] = []): string[] {
@@ -73,33 +73,56 @@ export function stampAt(world: World, offset: number): number {
   return new DataView(world.memory.buffer).getFloat64(offset, true);
 }
 
-/** Compares the blocks that there are with those that there were, and with what the operation may have done. */
-export function checkBlocks(world: World, before: HeapPicture, outcome: Outcome): HeapPicture {
+/**
+ * Compares the blocks that there are, now that `gone` are recovered, with those that there were, and with what the operation
+ * may have done: what the gone ones owned is free, what was shared is there and shared.
+ */
+export function checkBlocks(
+  world: World,
+  before: HeapPicture,
+  outcome: Outcome,
+  gone: readonly number[],
+): HeapPicture {
   const after = readHeap(world.memory.buffer);
   assertApart(after.blocks, world.memory.buffer.byteLength);
-  const { mayAdd = 0, mayLose = [], mayResize = [] } = outcome;
+  const { mayAdd = 0, mayLose = [], mayAdopt, mayShare, isOwned = false } = outcome;
   let lost = 0;
-  for (const [handle, sizeBytes] of before.blocks) {
-    const now = after.blocks.get(handle);
-    if (now === undefined) {
-      assert.ok(mayLose.includes(handle), `block ${handle} is lost`);
+  for (const handle of before.blocks.keys()) {
+    const owner = before.owners.get(handle);
+    const isFreed = owner !== undefined && gone.includes(owner);
+    if (!after.blocks.has(handle)) {
+      assert.ok(isFreed || mayLose.includes(handle) || mayAdopt === handle, `block ${handle} is lost`);
       lost++;
       continue;
     }
-    const kept = mayResize.includes(handle) ? Math.min(now, sizeBytes) : sizeBytes;
-    assert.ok(
-      mayResize.includes(handle) || now === sizeBytes,
-      `block ${handle} had ${sizeBytes} bytes, has ${now}`,
-    );
-    assert.equal(stampAt(world, handle), handle, `block ${handle} begins as it did`);
-    if (kept === sizeBytes)
-      assert.equal(stampAt(world, handle + sizeBytes - stampBytes), handle, "and ends so");
+    assert.ok(!isFreed || mayShare === handle, `block ${handle} belonged to slot ${owner}, which is gone`);
+    const expected = isFreed ? undefined : owner;
+    assert.equal(after.owners.get(handle), expected, `block ${handle} belongs to whom it belonged`);
+    checkContents(world, before, after, handle, outcome);
   }
   const added = [...after.blocks.keys()].filter((handle) => !before.blocks.has(handle)).length;
-  assert.ok(added <= mayAdd, `${added} blocks came from nowhere`);
+  assert.ok(added <= (isOwned ? 0 : mayAdd), `${added} blocks came from nowhere`);
   // A block that was moved exists once.
   if (mayLose.length > 0 && mayAdd > 0) assert.ok(added === 0 || lost === 1, "a moved block exists twice");
   return after;
+}
+
+/** A block that is still there has its size and its bytes. */
+function checkContents(
+  world: World,
+  before: HeapPicture,
+  after: HeapPicture,
+  handle: number,
+  { mayResize = [] }: Outcome,
+): void {
+  const sizeBytes = before.blocks.get(handle)!;
+  const now = after.blocks.get(handle)!;
+  const isResizable = mayResize.includes(handle);
+  const kept = isResizable ? Math.min(now, sizeBytes) : sizeBytes;
+  assert.ok(isResizable || now === sizeBytes, `block ${handle} had ${sizeBytes} bytes, has ${now}`);
+  assert.equal(stampAt(world, handle), handle, `block ${handle} begins as it did`);
+  if (kept === sizeBytes)
+    assert.equal(stampAt(world, handle + sizeBytes - stampBytes), handle, "and ends so");
 }
 
 const SETTLED_KINDS: readonly number[] = [
@@ -114,7 +137,8 @@ const SETTLED_KINDS: readonly number[] = [
 /** After recovery nothing is half done, nobody dead owns anything, and no empty page is kept for nobody. */
 export function checkSettled(world: World, picture: HeapPicture, gone: readonly number[]): void {
   assert.deepEqual(verifyWorld(world), []);
-  assert.deepEqual(picture.strayOwners, []);
+  const stray = picture.strayOwners.filter(({ owner, isCollected }) => isCollected || gone.includes(owner));
+  assert.deepEqual(stray, [], "free blocks are nobody's");
   for (const [handle, owner] of picture.owners)
     assert.ok(!gone.includes(owner), `block ${handle} belongs to slot ${owner}, which is gone`);
   for (const { index, kind, owner } of picture.pages) {

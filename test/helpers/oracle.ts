@@ -29,8 +29,18 @@ export interface HeapPicture {
   readonly emptyPages: ReadonlySet<number>;
   /** Who owns a block (slot index), for allocated blocks that are not shared. */
   readonly owners: ReadonlyMap<number, number>;
-  /** Entries of owners arrays of marked pages that are of no allocated block, as sentences. */
-  readonly strayOwners: readonly string[];
+  /** Entries of owners arrays of marked pages that are of no allocated block. */
+  readonly strayOwners: readonly StrayOwner[];
+}
+
+/** A free block that somebody is said to own. */
+export interface StrayOwner {
+  readonly page: number;
+  readonly block: number;
+  /** Slot index. */
+  readonly owner: number;
+  /** The page's owner has taken note of the free: then the block should be nobody's. */
+  readonly isCollected: boolean;
 }
 
 /** The kinds of a page that is cut into blocks of one class. */
@@ -50,8 +60,8 @@ function stateOf(view: DataView, tableOffset: number, index: number): PageState 
   };
 }
 
-/** The blocks of a slab page that are free, by number. */
-function freeBlocks(view: DataView, tableOffset: number, index: number): boolean[] {
+/** The blocks of a slab page that are free, by number; with `onlyLocal` those that its owner knows to be. */
+function freeBlocks(view: DataView, tableOffset: number, index: number, onlyLocal = false): boolean[] {
   const descriptor = tableOffset + index * page.TABLE_BYTES_PER_PAGE;
   const count = word(view, descriptor + page.P_COUNT);
   const inline = count <= page.BLOCKS_PER_WORD;
@@ -61,7 +71,7 @@ function freeBlocks(view: DataView, tableOffset: number, index: number): boolean
     const pair = bitmap + Math.floor(block / page.BLOCKS_PER_WORD) * page.BITMAP_PAIR_BYTES;
     // The half of the 64-bit words that the block's bit is in, bits counted from the lowest.
     const half = pair + (block % page.BLOCKS_PER_WORD >= 32 ? 4 : 0);
-    const bits = word(view, half) | word(view, half + page.REMOTE_IN_PAIR);
+    const bits = word(view, half) | (onlyLocal ? 0 : word(view, half + page.REMOTE_IN_PAIR));
     free.push(((bits >>> (block % 32)) & 1) === 1);
   }
   return free;
@@ -84,7 +94,7 @@ function ownersArray(view: DataView, tableOffset: number, index: number): number
 interface Reading {
   readonly blocks: Map<number, number>;
   readonly owners: Map<number, number>;
-  readonly strayOwners: string[];
+  readonly strayOwners: StrayOwner[];
   readonly room: Map<number, number>;
   readonly emptyPages: Set<number>;
 }
@@ -102,10 +112,11 @@ function readSlab(view: DataView, tableOffset: number, state: PageState, reading
   });
   if (state.kind !== page.PAGE_SLAB_MARKED) return;
   const array = ownersArray(view, tableOffset, index);
+  const local = freeBlocks(view, tableOffset, index, true);
   free.forEach((isFree, block) => {
     const owner = view.getUint16(array + 2 * block, true) - 1;
     if (owner === -1) return;
-    if (isFree) reading.strayOwners.push(`free block ${block} of page ${index} belongs to slot ${owner}`);
+    if (isFree) reading.strayOwners.push({ page: index, block, owner, isCollected: local[block]! });
     else reading.owners.set(start + block * sizeBytes, owner);
   });
 }
