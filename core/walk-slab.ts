@@ -6,7 +6,14 @@
 import { PAGE_SHIFT, PAGE_SIZE_BYTES } from "../src/layout/header";
 import { BLOCKS_PER_WORD, PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING } from "../src/layout/page";
 import { fullWord, pairAt, wordCount } from "./bitmap";
-import { getLocal, getPageBlockSize, getPageCount, getPageFirst, loadPageState, loadRemote } from "./mem-page";
+import {
+  getLocal,
+  getPageBlockSize,
+  getPageCount,
+  getPageFirst,
+  loadPageState,
+  loadRemote,
+} from "./mem-page";
 import { isSlab, kindOf, pagesToPass } from "./pages";
 import { firstDataPage, pageAt, reachablePages } from "./state";
 
@@ -44,7 +51,7 @@ function nextInPage(index: u32, least: u32): u32 {
   const size = getPageBlockSize(page);
   const first = getPageFirst(page);
   if (size == 0) return 0;
-  const from = least <= first ? 0 : (least - first + size - 1) / size;
+  const from: u32 = least <= first ? 0 : (least - first + size - 1) / size;
   for (let word = from / BLOCKS_PER_WORD; word < wordCount(count); word++) {
     const pair = pairAt(index, page, count, word);
     let used = ~(getLocal(pair) | loadRemote(pair)) & fullWord(count, word);

@@ -30,7 +30,14 @@ interface Tally {
   readonly used: number[];
   readonly free: number[];
   readonly classPages: number[];
-  readonly pages: { free: number; hollow: number; metadata: number; slab: number; run: number; changing: number };
+  readonly pages: {
+    free: number;
+    hollow: number;
+    metadata: number;
+    slab: number;
+    run: number;
+    changing: number;
+  };
   readonly owned: Map<number, { blocks: number; bytes: number; pages: number }>;
   runs: number;
   orphanPages: number;
