@@ -3,6 +3,9 @@
  *
  * Built on the page's descriptor (src/layout/page.ts). Knows nothing of who owns the page: callers that change
  * local bits or hints own it; the rest only reads.
+ *
+ * The hint is the pair's place and the handle of its first block: all that an allocation needs. They are two words, so that
+ * an owner that dies between the two stores leaves a hint of two minds; whoever takes the page over makes a new one.
  */
 
 import { PAGE_SHIFT } from "../src/layout/header";
@@ -15,6 +18,7 @@ import {
   getPageFirst,
   getPageHint,
   getPageReciprocal,
+  loadPageState,
   loadRemote,
   loadRemoteFlag,
   setLocal,
@@ -22,6 +26,8 @@ import {
   setPageHintHandle,
   storeRemoteFlag,
 } from "./mem-page";
+import { disown } from "./owners";
+import { isMarked } from "./pages";
 import { pageAt } from "./state";
 
 /** Address of the bitmap pair number `word` of a page. */
@@ -45,12 +51,32 @@ export function fullWord(count: u32, word: u32): u64 {
   return count > from ? ((<u64>1) << (count - from)) - 1 : 0;
 }
 
-/** Moves the remote bits of one pair into local. Only the page's owner or its recoverer calls this. */
-export function collect(pair: usize, count: u32, word: u32): void {
+/**
+ * Moves the remote bits of word number `word` into local. Only the page's owner or its recoverer calls this. In a marked
+ * page the blocks cease to be owned first: a block whose local bit is set is nobody's (slab-owned.ts). False when the
+ * owners cannot be reached: nothing was moved.
+ */
+export function collect(index: u32, page: usize, count: u32, word: u32): bool {
+  const pair = pairAt(index, page, count, word);
   const remote = loadRemote(pair) & fullWord(count, word);
-  if (remote == 0) return;
+  if (remote == 0) return true;
+  // SYNC with markPage: whose owned block is among these bits had marked the page before it freed the block; so the state
+  // is read after the bits.
+  if (isMarked(loadPageState(page)) && !disown(index, word, remote)) return false;
   setLocal(pair, getLocal(pair) | remote);
   andRemote(pair, ~remote);
+  return true;
+}
+
+/** Collects all words of a page. */
+export function collectAll(index: u32, page: usize): bool {
+  const count = getPageCount(page);
+  const words = wordCount(count);
+  let all = true;
+  for (let word: u32 = 0; word < words; word++) {
+    if (!collect(index, page, count, word)) all = false;
+  }
+  return all;
 }
 
 /** Whether every block of the page is free, counting remote frees. */
@@ -87,10 +113,17 @@ export function blockIndex(handle: u32, index: u32, page: usize): u32 {
   return block;
 }
 
+/** Number of the bitmap word that the page's hint names; one that there is not when the hint is damaged. */
+export function hintedWord(index: u32, page: usize, count: u32): u32 {
+  return <u32>((getPageHint(page) - pairAt(index, page, count, 0)) / BITMAP_PAIR_BYTES);
+}
+
 /** Whether the word that the page's hint names has a free block. */
 export function hintHasRoom(index: u32): bool {
   const page = pageAt(index);
-  return getLocal(pairAt(index, page, getPageCount(page), getPageHint(page))) != 0;
+  const count = getPageCount(page);
+  const word = hintedWord(index, page, count);
+  return word < wordCount(count) && getLocal(pairAt(index, page, count, word)) != 0;
 }
 
 /**
@@ -101,22 +134,23 @@ export function refreshHint(index: u32): bool {
   const page = pageAt(index);
   const count = getPageCount(page);
   const words = wordCount(count);
-  const hint = getPageHint(page);
+  const hint = hintedWord(index, page, count);
   const start = hint < words ? hint : 0;
   if (pointAtLocal(index, page, count, words, start)) return true;
   if (loadRemoteFlag(page) == 0) return false;
-  // SYNC with freeRemote, which sets its bit before the flag: a bit that the walk below misses raises the flag
+  // SYNC with freeRemotely, which sets its bit before the flag: a bit that the walk below misses raises the flag
   // again after this store.
   storeRemoteFlag(page, 0);
-  for (let word: u32 = 0; word < words; word++) collect(pairAt(index, page, count, word), count, word);
+  if (!collectAll(index, page)) storeRemoteFlag(page, 1);
   return pointAtLocal(index, page, count, words, start);
 }
 
 function pointAtLocal(index: u32, page: usize, count: u32, words: u32, start: u32): bool {
   let word = start;
   for (let left = words; left > 0; left--) {
-    if (getLocal(pairAt(index, page, count, word)) != 0) {
-      pointHint(index, page, word);
+    const pair = pairAt(index, page, count, word);
+    if (getLocal(pair) != 0) {
+      pointHint(index, page, pair, word);
       return true;
     }
     word = word + 1 == words ? 0 : word + 1;
@@ -124,9 +158,10 @@ function pointAtLocal(index: u32, page: usize, count: u32, words: u32, start: u3
   return false;
 }
 
+/** Points the hint of an own page at `pair`, which is that of bitmap word `word`. */
 @inline
-export function pointHint(index: u32, page: usize, word: u32): void {
-  setPageHint(page, word);
+export function pointHint(index: u32, page: usize, pair: usize, word: u32): void {
+  setPageHint(page, pair);
   setPageHintHandle(
     page,
     (index << PAGE_SHIFT) + getPageFirst(page) + word * BLOCKS_PER_WORD * getPageBlockSize(page),

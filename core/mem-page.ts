@@ -77,15 +77,15 @@ export function setPagePrev(page: usize, value: u32): void {
 }
 
 @inline
-export function getPageHint(page: usize): u32 {
+export function getPageHint(page: usize): usize {
   if (CHECKED) checkpoint(109);
   return load<u32>(page, P_HINT);
 }
 
 @inline
-export function setPageHint(page: usize, value: u32): void {
+export function setPageHint(page: usize, pair: usize): void {
   if (CHECKED) checkpoint(110);
-  store<u32>(page, value, P_HINT);
+  store<u32>(page, <u32>pair, P_HINT);
 }
 
 @inline

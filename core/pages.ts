@@ -16,13 +16,18 @@
 
 import { PAGE_SHIFT } from "../src/layout/header";
 import {
+  LAST_KIND,
   PAGE_BODY,
   PAGE_FREE,
+  PAGE_MARK,
   PAGE_RUN,
   PAGE_RUN_CLAIMED,
   PAGE_RUN_EXTENDING,
   PAGE_RUN_FREEING,
   PAGE_RUN_SHRINKING,
+  PAGE_SLAB,
+  PAGE_SLAB_MARKED,
+  RUN_OWNED,
   STATE_CLASS_SHIFT,
   STATE_KIND_MASK,
   STATE_LENGTH_SHIFT,
@@ -31,6 +36,7 @@ import {
 } from "../src/layout/page";
 import { BAD_HANDLE, BUSY, CORRUPT, DOUBLE_FREE, OK } from "../src/layout/result";
 import { INTENT_NONE, INTENT_REALLOC } from "../src/layout/slot";
+import { failNotOwner, isMineOrShared } from "./blocks";
 import { setIntentBlock, storeIntent } from "./mem";
 import { noteHighWater } from "./high-water";
 import { casPageState, loadPageState, storePageState } from "./mem-page";
@@ -78,6 +84,18 @@ export function otherIn(state: u64): u32 {
   return <u32>(state >> STATE_OTHER_SHIFT);
 }
 
+/** Whether the page is a slab page, marked or not. */
+@inline
+export function isSlab(state: u64): bool {
+  return ((<u32>state) & (STATE_KIND_MASK & ~PAGE_MARK)) == PAGE_SLAB;
+}
+
+/** Whether the page is a slab page in which blocks may be owned. */
+@inline
+export function isMarked(state: u64): bool {
+  return kindOf(state) == PAGE_SLAB_MARKED;
+}
+
 @inline
 export function slabState(kind: u32, sizeClass: u32, owner: u32): u64 {
   return (<u64>kind) | ((<u64>sizeClass) << STATE_CLASS_SHIFT) | ((<u64>owner) << STATE_OWNER_SHIFT);
@@ -91,6 +109,14 @@ export function runState(kind: u32, owner: u32, length: u32, other: u32): u64 {
     ((<u64>length) << STATE_LENGTH_SHIFT) |
     ((<u64>other) << STATE_OTHER_SHIFT)
   );
+}
+
+/** Slot index + 1 of the owner of the run whose head is in this state; 0 when it is shared, or is none. */
+export function runOwnerIn(state: u64): u32 {
+  const kind = kindOf(state);
+  if (kind == PAGE_RUN) return ownerIn(state);
+  const resizing = kind == PAGE_RUN_EXTENDING || kind == PAGE_RUN_SHRINKING;
+  return resizing && classIn(state) == RUN_OWNED ? ownerIn(state) : 0;
 }
 
 /**
@@ -145,7 +171,6 @@ function findFreeBetween(from: u32, limit: u32, length: u32): u32 {
 
 /** After a claim of `length` pages at `index`: the next search need not look there again. */
 function noteClaimed(index: u32, length: u32): void {
-  noteHighWater(index + length);
   if (length == 1) singlesFrom = index + 1;
   else runsFrom = index + length;
 }
@@ -156,6 +181,7 @@ export function claimPage(state: u64): u32 {
   for (let tries = spanPages; tries > 0; tries--) {
     const index = findFree(1);
     if (index == 0) break;
+    noteHighWater(index + 1);
     if (casPageState(pageAt(index), <u64>PAGE_FREE, state)) {
       noteClaimed(index, 1);
       return index;
@@ -192,17 +218,18 @@ export function freeBodies(head: u32, from: u32, to: u32): void {
 }
 
 /**
- * Allocates a run of `length` pages. Linearises at the head's store of PAGE_RUN. With `intended`, the slot's
- * intent names the block before it exists, so that recovery can take it back.
- * Returns the head's index, or 0 when there is none (see lastError()).
+ * Allocates a run of `length` pages, which `owner` owns (this participant, or 0: it is shared). Linearises at the head's
+ * store of PAGE_RUN. With `intended`, the slot's intent names the block before it exists, so that recovery can take it
+ * back. Returns the head's index, or 0 when there is none (see lastError()).
  */
-export function allocRun(length: u32, intended: bool): u32 {
+export function allocRun(length: u32, intended: bool, owner: u32): u32 {
   for (let tries = spanPages; tries > 0; tries--) {
     const head = findFree(length);
     if (head == 0) break;
     const page = pageAt(head);
+    noteHighWater(head + length);
     if (length == 1 && !intended) {
-      if (!casPageState(page, <u64>PAGE_FREE, runState(PAGE_RUN, 0, 1, 0))) continue;
+      if (!casPageState(page, <u64>PAGE_FREE, runState(PAGE_RUN, owner, 1, 0))) continue;
       noteClaimed(head, 1);
       return head;
     }
@@ -216,7 +243,7 @@ export function allocRun(length: u32, intended: bool): u32 {
       setIntentBlock(mySlot, head << PAGE_SHIFT);
       storeIntent(mySlot, INTENT_REALLOC);
     }
-    storePageState(page, runState(PAGE_RUN, 0, length, 0));
+    storePageState(page, runState(PAGE_RUN, owner, length, 0));
     noteClaimed(head, length);
     return head;
   }
@@ -228,10 +255,26 @@ export function allocRun(length: u32, intended: bool): u32 {
 export function freeRun(head: u32, state: u64): i32 {
   const length = lengthIn(state);
   if (length == 0 || head + length > spanPages) return corruptAt(pageAt(head));
+  if (!isMineOrShared(ownerIn(state))) return failNotOwner(ownerIn(state));
   const freeing = runState(PAGE_RUN_FREEING, me, length, 0);
-  if (!casPageState(pageAt(head), state, freeing)) return fail(DOUBLE_FREE);
+  if (!casPageState(pageAt(head), state, freeing)) return fail(refusalAfter(head, DOUBLE_FREE));
   finishFree(head, length);
   return OK;
+}
+
+/** Why a run that could be changed a moment ago cannot be any more: NOT_OWNER, or else `code`. */
+function refusalAfter(head: u32, code: i32): i32 {
+  const owner = runOwnerIn(loadPageState(pageAt(head)));
+  return isMineOrShared(owner) ? code : failNotOwner(owner);
+}
+
+/** Makes a run that is shared or this participant's own `owner`'s. Linearises at the compare-and-swap. */
+export function changeRunOwner(head: u32, state: u64, owner: u32): i32 {
+  const now = ownerIn(state);
+  if (now == owner) return OK;
+  if (!isMineOrShared(now)) return failNotOwner(now);
+  if (casPageState(pageAt(head), state, runState(PAGE_RUN, owner, lengthIn(state), 0))) return OK;
+  return fail(refusalAfter(head, BUSY));
 }
 
 /**
@@ -254,18 +297,23 @@ export function finishFree(head: u32, length: u32): void {
 }
 
 /**
- * Resizes the run at `head` in place to `length` pages. Linearises at the head's store of the new length when
- * it grows, at the compare-and-swap when it shrinks. Returns OK; BUSY when another call is changing the block;
- * BAD_HANDLE when the pages behind it are not free (nothing has changed then).
+ * Resizes the run at `head` in place to `length` pages; whoever owns it still does. Linearises at the head's store of the
+ * new length when it grows, at the compare-and-swap when it shrinks. Returns OK; BUSY when another call is changing the
+ * block; NOT_OWNER; BAD_HANDLE when the pages behind it are not free (nothing has changed then).
  */
 export function resizeRun(head: u32, state: u64, length: u32): i32 {
   const old = lengthIn(state);
+  const owner = ownerIn(state);
   const page = pageAt(head);
   if (old == 0 || head + old > spanPages) return corruptAt(page);
+  if (!isMineOrShared(owner)) return failNotOwner(owner);
   if (length == old) return OK;
+  // While the word says who resizes the run, this says whose it is.
+  const owned: u64 = owner == 0 ? 0 : (<u64>RUN_OWNED) << STATE_CLASS_SHIFT;
   if (length < old) {
-    if (!casPageState(page, state, runState(PAGE_RUN_SHRINKING, me, old, length))) return fail(BUSY);
-    finishShrink(head, length, old);
+    if (!casPageState(page, state, runState(PAGE_RUN_SHRINKING, me, old, length) | owned))
+      return fail(refusalAfter(head, BUSY));
+    finishShrink(head, length, old, owner);
     return OK;
   }
   if (head + length > reachablePages()) return BAD_HANDLE;
@@ -273,16 +321,18 @@ export function resizeRun(head: u32, state: u64, length: u32): i32 {
   for (let index = head + old; index < head + length; index++) {
     if (loadPageState(pageAt(index)) != <u64>PAGE_FREE) return BAD_HANDLE;
   }
-  if (!casPageState(page, state, runState(PAGE_RUN_EXTENDING, me, length, old))) return fail(BUSY);
+  noteHighWater(head + length);
+  if (!casPageState(page, state, runState(PAGE_RUN_EXTENDING, me, length, old) | owned))
+    return fail(refusalAfter(head, BUSY));
   const grown = claimBodies(head, head + old, head + length);
-  storePageState(page, runState(PAGE_RUN, 0, grown ? length : old, 0));
+  storePageState(page, runState(PAGE_RUN, owner, grown ? length : old, 0));
   return grown ? OK : BAD_HANDLE;
 }
 
 /** The rest of a shrink once its head says PAGE_RUN_SHRINKING. */
-export function finishShrink(head: u32, length: u32, old: u32): void {
+export function finishShrink(head: u32, length: u32, old: u32, owner: u32): void {
   freeBodies(head, head + length, head + old);
-  storePageState(pageAt(head), runState(PAGE_RUN, 0, length, 0));
+  storePageState(pageAt(head), runState(PAGE_RUN, owner, length, 0));
   noteFreed(head + length);
 }
 
@@ -291,5 +341,5 @@ export function refusalOf(state: u64): i32 {
   const kind = kindOf(state);
   if (kind == PAGE_RUN_FREEING) return DOUBLE_FREE;
   if (kind == PAGE_RUN_EXTENDING || kind == PAGE_RUN_SHRINKING) return BUSY;
-  return kind > <u32>PAGE_RUN_SHRINKING ? CORRUPT : BAD_HANDLE;
+  return kind > <u32>LAST_KIND ? CORRUPT : BAD_HANDLE;
 }

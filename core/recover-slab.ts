@@ -15,30 +15,40 @@ import {
   CLASS_LAST,
   PAGE_CLAIMED,
   PAGE_FREE,
+  PAGE_MARK,
+  PAGE_OWNERS,
   PAGE_RUN,
   PAGE_RUN_CLAIMED,
   PAGE_RUN_EXTENDING,
   PAGE_RUN_FREEING,
   PAGE_RUN_SHRINKING,
-  PAGE_SLAB,
+  RUN_OWNED,
+  STATE_OWNER_SHIFT,
 } from "../src/layout/page";
 import { OK } from "../src/layout/result";
-import { INTENT_NONE, INTENT_REALLOC } from "../src/layout/slot";
-import { getIntentBlock, loadIntent, storeIntent, storeOrphanHint } from "./mem";
+import { INTENT_NONE, INTENT_REALLOC, S_OWNS } from "../src/layout/slot";
+import { blockIndex, collectAll, isEmpty, pairAt } from "./bitmap";
+import { getIntentBlock, getSlotWord, loadIntent, storeIntent, storeOrphanHint } from "./mem";
+import { casBlockOwner, loadBlockOwner } from "./mem-owners";
 import {
   casPageState,
   getLocal,
   getPageCount,
   loadPageState,
+  loadRemote,
+  orRemote,
   setLocal,
   storePageState,
   storeRemoteFlag,
 } from "./mem-page";
+import { isEstablished, ownersOf } from "./owners";
 import {
   classIn,
   finishFree,
   finishShrink,
   freeBodies,
+  isMarked,
+  isSlab,
   kindOf,
   lengthIn,
   noteFreed,
@@ -48,12 +58,11 @@ import {
   runState,
   slabState,
 } from "./pages";
-import { blockIndex, collect, isEmpty, pairAt, wordCount } from "./bitmap";
 import { firstDataPage, pageAt, reachablePages } from "./state";
 
 export function recoverSlab(slot: usize, owner: u32): i32 {
   if (loadIntent(slot) == INTENT_REALLOC) undoIntent(slot, owner);
-  recoverPages(owner);
+  recoverPages(owner, getSlotWord(slot, S_OWNS) != 0);
   return OK;
 }
 
@@ -64,7 +73,7 @@ function undoIntent(slot: usize, owner: u32): void {
   if (index >= firstDataPage() && index < reachablePages()) {
     const page = pageAt(index);
     const state = loadPageState(page);
-    if (kindOf(state) == PAGE_SLAB && ownerIn(state) == owner) {
+    if (isSlab(state) && ownerIn(state) == owner) {
       const block = blockIndex(handle, index, page);
       const count = getPageCount(page);
       if (block < count) {
@@ -78,16 +87,16 @@ function undoIntent(slot: usize, owner: u32): void {
   storeIntent(slot, INTENT_NONE);
 }
 
-function recoverPages(owner: u32): void {
+function recoverPages(owner: u32, owns: bool): void {
   const limit = reachablePages();
   let index = firstDataPage();
   while (index < limit) {
     const page = pageAt(index);
     const state = loadPageState(page);
-    // Pages of a run that is at rest are passed over: the dead one can have none of them. (Of a run that a live
+    // Pages inside a run that is at rest are passed over: the dead one can have none of them. (Of a run that a live
     // participant is just claiming it can: that claim is going to fail there.)
     const step = pagesToPass(state);
-    if (kindOf(state) == PAGE_SLAB && ownerIn(state) != owner) makeUpFor(page, state);
+    if (isSlab(state)) recoverSlabPage(index, page, owner, owns);
     else if (ownerIn(state) == owner) recoverPage(index, page, state);
     index += step;
   }
@@ -110,9 +119,6 @@ function recoverPage(index: u32, page: usize, state: u64): void {
     case PAGE_CLAIMED:
       storePageState(page, <u64>PAGE_FREE);
       break;
-    case PAGE_SLAB:
-      orphan(index, page, classIn(state));
-      break;
     case PAGE_RUN_CLAIMED:
       freeBodies(index, index + 1, boundedEnd(index, length));
       storePageState(page, <u64>PAGE_FREE);
@@ -120,12 +126,23 @@ function recoverPage(index: u32, page: usize, state: u64): void {
     case PAGE_RUN_FREEING:
       finishFree(index, boundedEnd(index, length) - index);
       break;
+    case PAGE_RUN:
+      freeOwnedRun(index, page, length);
+      break;
     case PAGE_RUN_EXTENDING:
+      if (classIn(state) == RUN_OWNED) {
+        freeOwnedRun(index, page, length);
+        break;
+      }
       freeBodies(index, index + other, boundedEnd(index, length));
       storePageState(page, runState(PAGE_RUN, 0, other, 0));
       break;
     case PAGE_RUN_SHRINKING:
-      finishShrink(index, other, boundedEnd(index, length) - index);
+      if (classIn(state) == RUN_OWNED) freeOwnedRun(index, page, length);
+      else finishShrink(index, other, boundedEnd(index, length) - index, 0);
+      break;
+    case PAGE_OWNERS:
+      storePageState(page, isEstablished(index, length) ? runState(PAGE_OWNERS, 0, length, 0) : PAGE_FREE);
       break;
   }
   noteFreed(index);
@@ -136,15 +153,82 @@ function boundedEnd(index: u32, length: u32): u32 {
   return index + length < limit ? index + length : limit;
 }
 
+/**
+ * A run that the dead one owned, as long as it is or was to become: of pages that it has not, or not any more, none says
+ * that it is a body of this head. From this store on a second recoverer does the rest.
+ */
+function freeOwnedRun(index: u32, page: usize, length: u32): void {
+  storePageState(page, runState(PAGE_RUN_FREEING, ownerIn(loadPageState(page)), length, 0));
+  finishFree(index, boundedEnd(index, length) - index);
+}
+
+/** A slab page: the dead one's blocks there first, then the page, if it is the dead one's. */
+function recoverSlabPage(index: u32, page: usize, owner: u32, owns: bool): void {
+  if (owns) freeOwnedBlocks(index, page, owner);
+  const state = loadPageState(page);
+  if (!isSlab(state)) return;
+  if (ownerIn(state) == owner) orphan(index, page, state);
+  else makeUpFor(page, state);
+}
+
+/** Frees what the dead one owned in a page, whosever that is. */
+function freeOwnedBlocks(index: u32, page: usize, owner: u32): void {
+  if (!isMarked(loadPageState(page))) return;
+  const array = ownersOf(index);
+  if (array == 0) return;
+  const count = min<u32>(getPageCount(page), BLOCKS_PER_WORD * BLOCKS_PER_WORD);
+  for (let block: u32 = 0; block < count; block++) {
+    if (loadBlockOwner(array, block) == owner) freeOwnedBlock(index, page, array, block, owner);
+  }
+}
+
+function freeOwnedBlock(index: u32, page: usize, array: usize, block: u32, owner: u32): void {
+  const pair = pairAt(index, page, getPageCount(page), block / BLOCKS_PER_WORD);
+  const bit = (<u64>1) << (block & (BLOCKS_PER_WORD - 1));
+  // SYNC with collect: the bits first (remote before local), then once more the owner: while that is the dead one, no bit
+  // of the block is being moved.
+  const remote = loadRemote(pair);
+  const isFree = ((remote | getLocal(pair)) & bit) != 0;
+  if (loadBlockOwner(array, block) != owner) return;
+  if (!isFree && !freeInDeadPage(page, pair, bit, owner)) {
+    orRemote(pair, bit);
+    storeRemoteFlag(page, 1);
+    // Its owner may have died and been recovered meanwhile; then this recovery sees to the page as well.
+    takeOver(page, owner);
+  }
+  casBlockOwner(array, block, owner, 0);
+}
+
+/** Frees a block of a page that is the dead one's, or an orphan, which becomes the dead one's. False for another's. */
+function freeInDeadPage(page: usize, pair: usize, bit: u64, owner: u32): bool {
+  takeOver(page, owner);
+  if (ownerIn(loadPageState(page)) != owner) return false;
+  setLocal(pair, getLocal(pair) | bit);
+  return true;
+}
+
+/**
+ * Takes an orphan over in the dead one's name: what is freed in it may empty it, and then it must not stay. The next step
+ * of this recovery, or of the next, treats it as the dead one's own.
+ */
+function takeOver(page: usize, owner: u32): void {
+  const state = loadPageState(page);
+  if (isSlab(state) && ownerIn(state) == 0)
+    casPageState(page, state, state | ((<u64>owner) << STATE_OWNER_SHIFT));
+}
+
 /** A dead owner's page: freed when all its blocks are free, else up for adoption. */
-function orphan(index: u32, page: usize, sizeClass: u32): void {
-  const count = getPageCount(page);
-  const words = wordCount(count);
-  for (let word: u32 = 0; word < words; word++) collect(pairAt(index, page, count, word), count, word);
+function orphan(index: u32, page: usize, state: u64): void {
+  collectAll(index, page);
   if (isEmpty(index, page)) {
     storePageState(page, <u64>PAGE_FREE);
+    noteFreed(index);
     return;
   }
-  storePageState(page, slabState(PAGE_SLAB, sizeClass, 0));
-  if (sizeClass <= <u32>CLASS_LAST) storeOrphanHint(sizeClass, 1);
+  // Another participant may just mark it.
+  const marked = state | PAGE_MARK;
+  if (!casPageState(page, state, slabState(kindOf(state), classIn(state), 0))) {
+    casPageState(page, marked, slabState(kindOf(marked), classIn(state), 0));
+  }
+  if (classIn(state) <= <u32>CLASS_LAST) storeOrphanHint(classIn(state), 1);
 }

@@ -9,12 +9,13 @@
  * the whole ring, other classes' empty pages. Only then does the segment have to grow.
  */
 
-import { PAGE_CLAIMED, PAGE_SLAB } from "../src/layout/page";
+import { PAGE_CLAIMED, PAGE_MARK, PAGE_SLAB, STATE_OWNER_SHIFT } from "../src/layout/page";
 import { fullWord, hasRoom, hintHasRoom, isEmpty, pairAt, pointHint, refreshHint, wordCount } from "./bitmap";
 import { classCount, classFirst, classSize } from "./classes";
 import { getCurrent, loadOrphanHint, setCurrent, storeOrphanHint } from "./mem";
 import {
   casPageState,
+  getPageCount,
   getPageNext,
   getPagePrev,
   loadPageState,
@@ -30,7 +31,8 @@ import {
   storePageState,
   storeRemoteFlag,
 } from "./mem-page";
-import { claimPage, classIn, kindOf, ownerIn, releasePage, slabState } from "./pages";
+import { clearOwners } from "./owners";
+import { claimPage, classIn, isSlab, ownerIn, releasePage, slabState } from "./pages";
 import { firstDataPage, me, mySlot, pageAt, reachablePages, spanPages } from "./state";
 
 /** How many pages of its own ring a participant looks at before it claims a fresh one. */
@@ -86,16 +88,26 @@ function findInRing(sizeClass: u32, current: u32, steps: u32): u32 {
 /** Whether `index` is a slab page of this class that this participant owns: what a ring link must lead to. */
 function isMine(index: u32, sizeClass: u32): bool {
   if (index < firstDataPage() || index >= reachablePages()) return false;
-  return loadPageState(pageAt(index)) == slabState(PAGE_SLAB, sizeClass, me);
+  return isUnmarked(loadPageState(pageAt(index)), slabState(PAGE_SLAB, sizeClass, me));
 }
 
-/** Makes a fresh page of the class, current and in the ring. 0 = no free page. */
+/** Whether the state is `expected`, that of a slab page, but for its mark. */
+@inline
+function isUnmarked(state: u64, expected: u64): bool {
+  return (state & ~(<u64>PAGE_MARK)) == expected;
+}
+
+/** Makes a fresh page of the class, current and in the ring. 0 = no free page, or none that can be had (see lastError()). */
 function claimSlabPage(sizeClass: u32): u32 {
   const index = claimPage(slabState(PAGE_CLAIMED, sizeClass, me));
   if (index == 0) return 0;
   const page = pageAt(index);
   const size = classSize(sizeClass);
   const count = classCount(sizeClass);
+  if (!clearOwners(index, count)) {
+    releasePage(index);
+    return 0;
+  }
   setPageBlockSize(page, size);
   setPageFirst(page, classFirst(sizeClass));
   setPageCount(page, count);
@@ -107,7 +119,7 @@ function claimSlabPage(sizeClass: u32): u32 {
     setLocal(pair, fullWord(count, word));
     setRemote(pair, 0);
   }
-  pointHint(index, page, 0);
+  pointHint(index, page, pairAt(index, page, count, 0), 0);
   storePageState(page, slabState(PAGE_SLAB, sizeClass, me));
   enterRing(index, page, sizeClass);
   setCurrent(mySlot, sizeClass, index);
@@ -155,7 +167,7 @@ export function sweep(): u32 {
   for (let index = firstDataPage(); index < limit; index++) {
     const page = pageAt(index);
     const state = loadPageState(page);
-    if (kindOf(state) != PAGE_SLAB || ownerIn(state) != me || !isEmpty(index, page)) continue;
+    if (!isSlab(state) || ownerIn(state) != me || !isEmpty(index, page)) continue;
     releaseSlabPage(index, page, classIn(state));
     released++;
   }
@@ -172,8 +184,9 @@ function adoptOrphan(sizeClass: u32): u32 {
   const orphan = slabState(PAGE_SLAB, sizeClass, 0);
   for (let index = firstDataPage(); index < limit; index++) {
     const page = pageAt(index);
-    if (loadPageState(page) != orphan || !hasRoom(index, page)) continue;
-    if (!adopt(index, page, orphan)) continue;
+    const state = loadPageState(page);
+    if (!isUnmarked(state, orphan) || !hasRoom(index, page)) continue;
+    if (!adopt(index, page, state)) continue;
     storeOrphanHint(sizeClass, 1);
     if (refreshHint(index)) return index;
   }
@@ -181,17 +194,21 @@ function adoptOrphan(sizeClass: u32): u32 {
 }
 
 /**
- * Takes over an orphan page. Linearises at the compare-and-swap; false when somebody else was faster.
+ * Takes over an orphan page. Linearises at the compare-and-swap; false when somebody else was faster. A marked page stays
+ * marked; one that another participant marks at this moment is no less an orphan.
  *
  * Its last owner may have died between the two stores of the page's hint, so that one names a word and the other
  * another word's blocks: the hint is made anew before anything is allocated from it.
  */
 export function adopt(index: u32, page: usize, orphan: u64): bool {
-  const sizeClass = classIn(orphan);
-  if (!casPageState(page, orphan, slabState(PAGE_SLAB, sizeClass, me))) return false;
+  const mine = (<u64>me) << STATE_OWNER_SHIFT;
+  if (!casPageState(page, orphan, orphan | mine)) {
+    const marked = orphan | PAGE_MARK;
+    if (marked == orphan || !casPageState(page, marked, marked | mine)) return false;
+  }
   storeRemoteFlag(page, 1);
-  pointHint(index, page, 0);
+  pointHint(index, page, pairAt(index, page, getPageCount(page), 0), 0);
   refreshHint(index);
-  enterRing(index, page, sizeClass);
+  enterRing(index, page, classIn(orphan));
   return true;
 }

@@ -30,9 +30,9 @@ import {
   BLOCKS_PER_WORD,
   CLASS_LAST,
   PAGE_RUN,
-  PAGE_SLAB,
   SMALL_LIMIT_BYTES,
   STATE_KIND_MASK,
+  STATE_OWNER_MASK,
 } from "../src/layout/page";
 import { BAD_HANDLE, DOUBLE_FREE, NEED_CATCH_UP, OK, TOO_LARGE } from "../src/layout/result";
 import { INTENT_REALLOC } from "../src/layout/slot";
@@ -52,27 +52,35 @@ import {
   setLocal,
   storeRemoteFlag,
 } from "./mem-page";
-import { allocRun, classIn, freeRun, kindOf, lengthIn, ownerIn, refusalOf } from "./pages";
+import { allocRun, classIn, freeRun, isMarked, isSlab, kindOf, lengthIn, ownerIn, refusalOf } from "./pages";
 import { adopt, pageWithRoom, releaseSlabPage, sweep } from "./ring";
-import { corruptAt, fail, me, mySlot, pageAt, spanPages } from "./state";
+import { freeMarked } from "./slab-owned";
+import { corruptAt, fail, mySlabs, mySlot, pageAt, spanPages } from "./state";
 
 /**
  * Allocates a block of at least `sizeBytes` (1 or more). Linearises at the store of the local bitmap word, or at
  * the head's state word for a run. Returns the handle; 0 when there is no room (see lastError()).
  */
 export function alloc(sizeBytes: u32): u32 {
-  if (sizeBytes - 1 >= <u32>SMALL_LIMIT_BYTES) return allocLarge(sizeBytes, false);
+  if (sizeBytes - 1 >= <u32>SMALL_LIMIT_BYTES) return allocLarge(sizeBytes, false, 0);
   const sizeClass = classOf(sizeBytes);
   const index = getCurrent(mySlot, sizeClass);
   if (index != 0) {
     const page = pageAt(index);
-    const pair = pairAt(index, page, getPageCount(page), getPageHint(page));
+    const pair = getPageHint(page);
     const bits = getLocal(pair);
     if (bits != 0) {
       setLocal(pair, bits & (bits - 1));
       return getPageHintHandle(page) + <u32>ctz(bits) * getPageBlockSize(page);
     }
   }
+  return allocSmallSlowly(sizeClass, false);
+}
+
+/** Allocates a shared block of a class. */
+export function allocOfClass(sizeClass: u32): u32 {
+  const index = getCurrent(mySlot, sizeClass);
+  if (index != 0 && hintHasRoom(index)) return takeHinted(index, false);
   return allocSmallSlowly(sizeClass, false);
 }
 
@@ -85,7 +93,7 @@ function allocSmallSlowly(sizeClass: u32, intended: bool): u32 {
 /** Takes a block from the word that the page's hint names, which must have one. */
 function takeHinted(index: u32, intended: bool): u32 {
   const page = pageAt(index);
-  const pair = pairAt(index, page, getPageCount(page), getPageHint(page));
+  const pair = getPageHint(page);
   const bits = getLocal(pair);
   if (bits == 0) {
     corruptAt(page);
@@ -100,7 +108,8 @@ function takeHinted(index: u32, intended: bool): u32 {
   return handle;
 }
 
-export function allocLarge(sizeBytes: u32, intended: bool): u32 {
+/** Allocates whole pages, which `owner` owns (this participant, or 0: they are shared). */
+export function allocLarge(sizeBytes: u32, intended: bool, owner: u32): u32 {
   if (sizeBytes == 0) {
     fail(TOO_LARGE);
     return 0;
@@ -110,16 +119,16 @@ export function allocLarge(sizeBytes: u32, intended: bool): u32 {
     fail(TOO_LARGE);
     return 0;
   }
-  const head = allocRun(length, intended);
+  const head = allocRun(length, intended, owner);
   if (head != 0) return head << PAGE_SHIFT;
   // Empty pages kept for their class may make room.
   if (sweep() == 0) return 0;
-  return allocRun(length, intended) << PAGE_SHIFT;
+  return allocRun(length, intended, owner) << PAGE_SHIFT;
 }
 
 /** For realloc: as alloc, with the intent that lets recovery take the block back. */
 export function allocIntended(sizeBytes: u32): u32 {
-  if (sizeBytes - 1 >= <u32>SMALL_LIMIT_BYTES) return allocLarge(sizeBytes, true);
+  if (sizeBytes - 1 >= <u32>SMALL_LIMIT_BYTES) return allocLarge(sizeBytes, true, 0);
   const sizeClass = classOf(sizeBytes);
   const index = getCurrent(mySlot, sizeClass);
   if (index != 0 && hintHasRoom(index)) return takeHinted(index, true);
@@ -136,8 +145,8 @@ export function free(handle: u32): i32 {
   if (index >= <u32>memory.size()) return fail(beyond(index));
   const page = pageAt(index);
   const state = loadPageState(page);
-  if (((<u32>state) & STATE_KIND_MASK) != PAGE_SLAB) return freeLarge(handle, index, state);
-  if (ownerIn(state) != me) return freeElsewhere(handle, index, page, state);
+  if (((<u32>state) & (STATE_KIND_MASK | STATE_OWNER_MASK)) != mySlabs)
+    return freeOtherwise(handle, index, page, state);
   const block = blockIndex(handle, index, page);
   if (block == NO_BLOCK) return fail(BAD_HANDLE);
   const word = block / BLOCKS_PER_WORD;
@@ -147,20 +156,25 @@ export function free(handle: u32): i32 {
   if (((local | loadRemote(pair)) & bit) != 0) return fail(DOUBLE_FREE);
   const bits = local | bit;
   setLocal(pair, bits);
-  if (getPageHint(page) != word) pointHint(index, page, word);
+  if (getPageHint(page) != pair) pointHint(index, page, pair, word);
   // Full words are what an empty page consists of, and rare; only then look further.
   if ((bits & (bits + 1)) == 0) giveBackIfEmpty(index, page, classIn(state));
   return OK;
 }
 
-function giveBackIfEmpty(index: u32, page: usize, sizeClass: u32): void {
+@inline
+export function giveBackIfEmpty(index: u32, page: usize, sizeClass: u32): void {
   // The current page stays: an allocation and a free in turn must not claim and release it every time.
-  if (getCurrent(mySlot, sizeClass) == index || !isEmpty(index, page)) return;
-  releaseSlabPage(index, page, sizeClass);
+  if (getCurrent(mySlot, sizeClass) != index && isEmpty(index, page)) releaseSlabPage(index, page, sizeClass);
 }
 
-/** The page's owner is another participant, or nobody. */
-function freeElsewhere(handle: u32, index: u32, page: usize, state: u64): i32 {
+/** Frees what is in no page of this participant's own, or in a marked one. */
+function freeOtherwise(handle: u32, index: u32, page: usize, state: u64): i32 {
+  if (isMarked(state)) return freeMarked(handle, index, page, state);
+  if (!isSlab(state)) {
+    if (kindOf(state) != PAGE_RUN || (handle & (PAGE_SIZE_BYTES - 1)) != 0) return fail(refusalOf(state));
+    return freeRun(index, state);
+  }
   const block = blockIndex(handle, index, page);
   if (block == NO_BLOCK) return fail(BAD_HANDLE);
   const pair = pairAt(index, page, getPageCount(page), block / BLOCKS_PER_WORD);
@@ -168,18 +182,18 @@ function freeElsewhere(handle: u32, index: u32, page: usize, state: u64): i32 {
   if ((getLocal(pair) & bit) != 0) return fail(DOUBLE_FREE);
   // An orphan is adopted by whoever frees in it, so that it does not stay ownerless with room.
   if (ownerIn(state) == 0 && (loadRemote(pair) & bit) == 0 && adopt(index, page, state)) return free(handle);
+  return freeRemotely(page, pair, bit);
+}
+
+/** Frees a block of a page whose owner is another participant, or nobody. */
+export function freeRemotely(page: usize, pair: usize, bit: u64): i32 {
   if ((orRemote(pair, bit) & bit) != 0) return fail(DOUBLE_FREE);
   // SYNC with refreshHint: the bit first, then the flag.
   if (loadRemoteFlag(page) == 0) storeRemoteFlag(page, 1);
-  // The owner may have died and been recovered since `state` was read: then the page waits for an adopter.
-  if (ownerIn(loadPageState(page)) == 0)
-    storeOrphanHint(classIn(state) <= <u32>CLASS_LAST ? classIn(state) : 0, 1);
+  // The owner may have died and been recovered meanwhile: then the page waits for an adopter.
+  const state = loadPageState(page);
+  if (ownerIn(state) == 0 && classIn(state) <= <u32>CLASS_LAST) storeOrphanHint(classIn(state), 1);
   return OK;
-}
-
-function freeLarge(handle: u32, index: u32, state: u64): i32 {
-  if (kindOf(state) != PAGE_RUN || (handle & (PAGE_SIZE_BYTES - 1)) != 0) return fail(refusalOf(state));
-  return freeRun(index, state);
 }
 
 /** Usable bytes of the allocated block at `handle`; 0 when there is none (see lastError()). */
@@ -194,7 +208,7 @@ export function usableSize(handle: u32): u32 {
     if (index + lengthIn(state) > <u32>memory.size()) return none(NEED_CATCH_UP);
     return lengthIn(state) << PAGE_SHIFT;
   }
-  if (kind != PAGE_SLAB) return none(refusalOf(state));
+  if (!isSlab(state)) return none(refusalOf(state));
   const block = blockIndex(handle, index, page);
   if (block == NO_BLOCK) return none(BAD_HANDLE);
   const pair = pairAt(index, page, getPageCount(page), block / BLOCKS_PER_WORD);

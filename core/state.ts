@@ -39,14 +39,22 @@ import {
   HEADER_SIZE_BYTES,
 } from "../src/layout/header";
 import { ROOT_SIZE_BYTES } from "../src/layout/root";
-import { CORRUPT, NEED_CATCH_UP, NEED_PAGES } from "../src/layout/result";
+import { CORRUPT, NEED_CATCH_UP, NEED_PAGES, NEED_STORAGE } from "../src/layout/result";
 import { MAX_SLOT_COUNT, S_SCRATCH, SLOT_SIZE_BYTES } from "../src/layout/slot";
-import { OWNERS_ENTRY_BYTES, PAGES_PER_OWNERS_PAGE, TABLE_BYTES_PER_PAGE } from "../src/layout/page";
+import {
+  OWNERS_ENTRY_BYTES,
+  PAGES_PER_OWNERS_PAGE,
+  PAGE_SLAB,
+  STATE_OWNER_SHIFT,
+  TABLE_BYTES_PER_PAGE,
+} from "../src/layout/page";
 import { getHeader, loadSizePages } from "./mem";
 
 /** This participant's slot: its index + 1 as it stands in page states, and its address. 0 = none (read-only). */
 export let me: u32 = 0;
 export let mySlot: usize = 0;
+/** What the low half of the state word of this participant's own slab pages that are not marked is, but for the class. */
+export let mySlabs: u32 = ~0;
 
 export let slotCount: u32 = 0;
 export let slotsOffset: usize = 0;
@@ -69,6 +77,7 @@ export let scratchOffset: usize = 0;
 
 let error: i32 = 0;
 let detail: u32 = 0;
+let detail2: u32 = 0;
 
 /**
  * Reads the header's constants into the instance, checking each against what the others allow, so that nothing
@@ -86,6 +95,7 @@ export function attach(): u32 {
   spanPages = getHeader(H_SPAN_PAGES);
   me = 0;
   mySlot = 0;
+  mySlabs = ~0;
   if (spanPages == 0 || spanPages > <u32>MAX_PAGE_COUNT) return H_SPAN_PAGES;
   if (slotCount == 0 || slotCount > <u32>MAX_SLOT_COUNT) return H_SLOT_COUNT;
   if (slotsOffset != HEADER_SIZE_BYTES) return H_SLOTS_OFFSET;
@@ -148,6 +158,7 @@ function leastSideBytes(): u64 {
 export function become(index: u32): void {
   me = index + 1;
   mySlot = slotAt(index);
+  mySlabs = PAGE_SLAB | (me << STATE_OWNER_SHIFT);
   scratchOffset = mySlot + S_SCRATCH;
 }
 
@@ -197,6 +208,13 @@ export function setDetail(value: u32): void {
   detail = value;
 }
 
+/** Records that `count` pages from page `first` on are free but for their storage. */
+export function failNeedingStorage(first: u32, count: u32): void {
+  error = NEED_STORAGE;
+  detail = first;
+  detail2 = count;
+}
+
 /** Why the last call that returned 0 or -1 did. */
 export function lastError(): i32 {
   return error;
@@ -205,8 +223,13 @@ export function lastError(): i32 {
 /**
  * What belongs to lastError(): after NEED_PAGES how many consecutive pages would do; after LOCKED the index of the slot
  * that holds the lock, after NOT_OWNER of the one that owns the block; after CORRUPT the offset of what contradicts itself;
- * after NEED_STORAGE the page.
+ * after NEED_STORAGE the (first) page.
  */
 export function errorDetail(): u32 {
   return detail;
+}
+
+/** After NEED_STORAGE in a slab heap: how many pages. */
+export function errorDetail2(): u32 {
+  return detail2;
 }

@@ -10,19 +10,28 @@
 import {
   BLOCKS_PER_WORD,
   CLASS_LAST,
+  LAST_KIND,
   PAGE_BODY,
   PAGE_CLAIMED,
   PAGE_FREE,
+  PAGE_HOLLOW,
+  PAGE_MARK,
+  PAGE_OWNERS,
   PAGE_RUN,
+  PAGE_RUN_CLAIMED,
   PAGE_RUN_SHRINKING,
   PAGE_SLAB,
 } from "../src/layout/page";
 import {
+  NEED_CATCH_UP,
   OK,
+  PROBLEM_BLOCK_OWNER,
   PROBLEM_BOTH_BITMAPS,
   PROBLEM_DEAD_OWNER,
+  PROBLEM_FREE_BLOCK_OWNED,
   PROBLEM_FREE_PAGE_STATE,
   PROBLEM_HINT,
+  PROBLEM_OWNERS_PAGE,
   PROBLEM_PAGE_GEOMETRY,
   PROBLEM_RING,
   PROBLEM_RUN_BODY,
@@ -48,9 +57,21 @@ import {
   loadPageState,
   loadRemote,
 } from "./mem-page";
-import { classIn, kindOf, lengthIn, ownerIn, pagesToPass, runState, slabState } from "./pages";
-import { fullWord, pairAt, wordCount } from "./bitmap";
-import { firstDataPage, pageAt, reachablePages, slotAt, spanPages } from "./state";
+import { fullWord, hintedWord, pairAt, wordCount } from "./bitmap";
+import { loadBlockOwner } from "./mem-owners";
+import { isEstablished, ownersOf } from "./owners";
+import {
+  classIn,
+  isMarked,
+  isSlab,
+  kindOf,
+  lengthIn,
+  ownerIn,
+  pagesToPass,
+  runState,
+  slabState,
+} from "./pages";
+import { firstDataPage, lastError, pageAt, reachablePages, slotAt, spanPages } from "./state";
 
 /** The pages that belong to the heap: [firstPage, endPage). */
 export function firstPage(): u32 {
@@ -121,11 +142,13 @@ function problemIn(index: u32, page: usize, state: u64): i32 {
   const kind = kindOf(state);
   if (kind == PAGE_FREE) return state == 0 ? OK : PROBLEM_FREE_PAGE_STATE;
   if (kind == PAGE_CLAIMED) return isAttended(ownerIn(state)) ? OK : PROBLEM_DEAD_OWNER;
-  if (kind == PAGE_SLAB) return verifySlab(index, page, state);
+  if (isSlab(state)) return verifySlab(index, page, state);
   if (kind == PAGE_RUN) return verifyRun(index, state);
+  if (kind == PAGE_OWNERS) return verifyOwnersPage(index, state);
+  if (kind == PAGE_HOLLOW) return state == <u64>PAGE_HOLLOW ? OK : PROBLEM_FREE_PAGE_STATE;
   // A body is looked at with its head; met on its own, its head is gone, or was claimed after this walk passed.
   if (kind == PAGE_BODY) return hasHead(index, state) ? OK : PROBLEM_STRAY_BODY;
-  if (kind > <u32>PAGE_RUN_SHRINKING) return PROBLEM_UNKNOWN_KIND;
+  if (kind > <u32>LAST_KIND) return PROBLEM_UNKNOWN_KIND;
   return isAttended(ownerIn(state)) ? OK : PROBLEM_DEAD_OWNER;
 }
 
@@ -133,11 +156,14 @@ function hasHead(index: u32, state: u64): bool {
   const distance = lengthIn(state);
   if (distance == 0 || distance > index) return false;
   const head = loadPageState(pageAt(index - distance));
-  return kindOf(head) > <u32>PAGE_SLAB && kindOf(head) != PAGE_BODY && lengthIn(head) > distance;
+  const isRun = kindOf(head) >= <u32>PAGE_RUN_CLAIMED && kindOf(head) <= <u32>PAGE_RUN_SHRINKING;
+  return isRun && kindOf(head) != PAGE_BODY && lengthIn(head) > distance;
 }
 
 function verifyRun(index: u32, state: u64): i32 {
   const length = lengthIn(state);
+  const owner = ownerIn(state);
+  if (owner != 0 && !isAttended(owner)) return PROBLEM_DEAD_OWNER;
   // Of all pages that there are: this participant may not have caught up with those of the run.
   if (length == 0 || index + length > loadSizePages() || index + length > spanPages)
     return PROBLEM_RUN_LENGTH;
@@ -173,7 +199,28 @@ function verifySlab(index: u32, page: usize, state: u64): i32 {
     // Both at once only while an owner collects; an orphan has been collected.
     if (owner == 0 && (local & remote) != 0) return PROBLEM_BOTH_BITMAPS;
   }
+  return isMarked(state) ? verifyOwners(index, page, count, owner == 0) : OK;
+}
+
+/** The owners array of a marked page; `isOrphan`: the page has no owner. */
+function verifyOwners(index: u32, page: usize, count: u32, isOrphan: bool): i32 {
+  const array = ownersOf(index);
+  if (array == 0) return lastError() == NEED_CATCH_UP ? OK : PROBLEM_OWNERS_PAGE;
+  for (let block: u32 = 0; block < count; block++) {
+    const owner = loadBlockOwner(array, block);
+    if (owner == 0) continue;
+    if (!isAttended(owner)) return PROBLEM_BLOCK_OWNER;
+    // A block that is free by its local bit belongs to nobody, but while the page's owner is in the middle of a call.
+    const bits = getLocal(pairAt(index, page, count, block / BLOCKS_PER_WORD));
+    if (isOrphan && ((bits >> (block & (BLOCKS_PER_WORD - 1))) & 1) != 0) return PROBLEM_FREE_BLOCK_OWNED;
+  }
   return OK;
+}
+
+function verifyOwnersPage(index: u32, state: u64): i32 {
+  const owner = ownerIn(state);
+  if (owner != 0) return isAttended(owner) ? OK : PROBLEM_DEAD_OWNER;
+  return isEstablished(index, lengthIn(state)) ? OK : PROBLEM_OWNERS_PAGE;
 }
 
 /**
@@ -186,8 +233,8 @@ export function verifyRing(index: u32, sizeClass: u32): i32 {
   const mine = slabState(PAGE_SLAB, sizeClass, index + 1);
   let page = first;
   for (let length: u32 = 1; length <= spanPages; length++) {
-    if (page < firstDataPage() || page >= reachablePages() || loadPageState(pageAt(page)) != mine)
-      return -PROBLEM_RING;
+    if (page < firstDataPage() || page >= reachablePages()) return -PROBLEM_RING;
+    if ((loadPageState(pageAt(page)) & ~(<u64>PAGE_MARK)) != mine) return -PROBLEM_RING;
     if (page != first && !hintHolds(page)) return -PROBLEM_HINT;
     const next = getPageNext(pageAt(page));
     if (next >= spanPages || getPagePrev(pageAt(next)) != page) return -PROBLEM_RING;
@@ -202,8 +249,8 @@ function hintHolds(index: u32): bool {
   const page = pageAt(index);
   const count = getPageCount(page);
   const words = wordCount(count);
-  const hint = getPageHint(page);
-  if (hint >= words) return false;
+  const hint = hintedWord(index, page, count);
+  if (hint >= words || getPageHint(page) != pairAt(index, page, count, hint)) return false;
   const handle = (index << 16) + getPageFirst(page) + hint * BLOCKS_PER_WORD * getPageBlockSize(page);
   if (getPageHintHandle(page) != handle) return false;
   if (getLocal(pairAt(index, page, count, hint)) != 0) return true;

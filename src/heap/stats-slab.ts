@@ -6,10 +6,13 @@ import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import {
   CLASS_LAST,
   PAGE_FREE,
+  PAGE_HOLLOW,
+  PAGE_OWNERS,
   PAGE_RUN,
   PAGE_RUN_EXTENDING,
   PAGE_RUN_SHRINKING,
   PAGE_SLAB,
+  PAGE_SLAB_MARKED,
 } from "../layout/page.ts";
 import type { Survey } from "../region/core.ts";
 import type { Region } from "../region/index.ts";
@@ -19,12 +22,22 @@ import type { BlockCounts, ClassStats, OwnedCounts } from "./counts.ts";
 /** The kinds of a page that begins an allocated block of whole pages. */
 export const RUN_KINDS: ReadonlySet<number> = new Set([PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING]);
 
+/** The kinds of a page that is cut into blocks of one class. */
+export const SLAB_KINDS: ReadonlySet<number> = new Set([PAGE_SLAB, PAGE_SLAB_MARKED]);
+
 /** What a walk adds up. */
 interface Tally {
   readonly used: number[];
   readonly free: number[];
   readonly classPages: number[];
-  readonly pages: { free: number; slab: number; run: number; changing: number };
+  readonly pages: {
+    free: number;
+    hollow: number;
+    metadata: number;
+    slab: number;
+    run: number;
+    changing: number;
+  };
   readonly owned: Map<number, { blocks: number; bytes: number; pages: number }>;
   runs: number;
   orphanPages: number;
@@ -39,7 +52,7 @@ export function countSlab(region: Region): BlockCounts {
     used: zeros(CLASS_LAST + 1),
     free: zeros(CLASS_LAST + 1),
     classPages: zeros(CLASS_LAST + 1),
-    pages: { free: 0, slab: 0, run: 0, changing: 0 },
+    pages: { free: 0, hollow: 0, metadata: first, slab: 0, run: 0, changing: 0 },
     owned: new Map(),
     runs: 0,
     orphanPages: 0,
@@ -49,22 +62,23 @@ export function countSlab(region: Region): BlockCounts {
   for (let index = first; index < end;) {
     const kind = survey.pageKind(index) >>> 0;
     const passed = Math.min(Math.max(survey.pagesAt(index) >>> 0, 1), end - index);
-    freeInRow = kind === PAGE_FREE ? freeInRow + 1 : 0;
+    const isFree = kind === PAGE_FREE || kind === PAGE_HOLLOW;
+    freeInRow = isFree ? freeInRow + 1 : 0;
     largestFreePages = Math.max(largestFreePages, freeInRow);
-    if (kind === PAGE_FREE) tally.pages.free++;
+    if (kind === PAGE_HOLLOW) tally.pages.hollow++;
+    if (isFree) tally.pages.free++;
+    else if (kind === PAGE_OWNERS) tally.pages.metadata++;
     else if (RUN_KINDS.has(kind)) {
       tally.runs++;
       tally.pages.run += passed;
-    } else if (kind === PAGE_SLAB) addSlabPage(survey, index, tally);
-    else tally.pages.changing += passed;
+      addOwned(survey, tally, index * PAGE_SIZE_BYTES, passed * PAGE_SIZE_BYTES);
+    } else if (SLAB_KINDS.has(kind)) {
+      addSlabPage(survey, index, tally);
+      if (kind === PAGE_SLAB_MARKED) addOwnedIn(survey, index, tally);
+    } else tally.pages.changing += passed;
     index += passed;
   }
-  return resultOf(
-    tally,
-    { total: end, metadata: first, hollow: 0, ...tally.pages },
-    largestFreePages,
-    survey,
-  );
+  return resultOf(tally, { total: end, ...tally.pages }, largestFreePages, survey);
 }
 
 function addSlabPage(survey: Survey, index: number, tally: Tally): void {
@@ -77,6 +91,23 @@ function addSlabPage(survey: Survey, index: number, tally: Tally): void {
   const owner = survey.pageOwner(index) >>> 0;
   if (owner === 0) tally.orphanPages++;
   else ownedBy(tally, owner - 1).pages++;
+}
+
+/** The blocks of a slab page that are somebody's own. */
+function addOwnedIn(survey: Survey, index: number, tally: Tally): void {
+  const sizeBytes = survey.blockSizeOf(survey.pageClass(index)) >>> 0;
+  const end = (index + 1) * PAGE_SIZE_BYTES;
+  const next = (from: number): number => survey.nextSlabBlock(from) >>> 0;
+  for (let handle = next(index * PAGE_SIZE_BYTES); handle !== 0 && handle < end; handle = next(handle + 1))
+    addOwned(survey, tally, handle, sizeBytes);
+}
+
+function addOwned(survey: Survey, tally: Tally, handle: number, sizeBytes: number): void {
+  const owner = survey.ownerOf(handle) >>> 0;
+  if (owner === 0) return;
+  const counts = ownedBy(tally, owner - 1);
+  counts.blocks++;
+  counts.bytes += sizeBytes;
 }
 
 function ownedBy(tally: Tally, slot: number): { -readonly [Key in keyof OwnedCounts]: number } {

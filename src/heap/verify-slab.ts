@@ -2,12 +2,12 @@
  * Verifying a slab heap: its pages, and the verifying participant's own rings.
  */
 
-import { CLASS_LAST, PAGE_SLAB, TABLE_BYTES_PER_PAGE } from "../layout/page.ts";
+import { CLASS_LAST, TABLE_BYTES_PER_PAGE } from "../layout/page.ts";
 import { PROBLEM_RING } from "../layout/result.ts";
 import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import type { Region } from "../region/index.ts";
 import { zeros } from "./counts.ts";
-import { RUN_KINDS } from "./stats-slab.ts";
+import { RUN_KINDS, SLAB_KINDS } from "./stats-slab.ts";
 import type { Note } from "./verify.ts";
 
 /** Notes what is wrong with the pages of the slab heap in `region`; returns how many allocated blocks there are. */
@@ -20,7 +20,7 @@ export function verifySlabHeap(region: Region, note: Note): number {
   for (let index = survey.firstPage() >>> 0; index < end;) {
     note(survey.verifyPage(index), geometry.tableOffset + index * TABLE_BYTES_PER_PAGE);
     const kind = survey.pageKind(index) >>> 0;
-    if (kind === PAGE_SLAB) {
+    if (SLAB_KINDS.has(kind)) {
       blocks += (survey.pageBlockCount(index) >>> 0) - (survey.pageFreeBlocks(index) >>> 0);
       const sizeClass = Math.min(survey.pageClass(index) >>> 0, CLASS_LAST);
       if (slotIndex >= 0 && survey.pageOwner(index) === slotIndex + 1) ownPages[sizeClass]!++;

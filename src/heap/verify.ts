@@ -54,6 +54,12 @@ const PROBLEMS: Readonly<Record<number, readonly [code: string, message: string]
   [result.PROBLEM_RING]: ["ring", "this participant's list of its own pages is broken"],
   [result.PROBLEM_ROOT]: ["root", "a root does not lead to an allocated block"],
   [result.PROBLEM_ROOTS_LOCK]: ["roots-lock", "the roots lock is held by a participant that is gone"],
+  [result.PROBLEM_OWNERS_PAGE]: [
+    "owners-page",
+    "the page that says who owns blocks and the directory of such pages do not agree",
+  ],
+  [result.PROBLEM_BLOCK_OWNER]: ["block-owner", "a block belongs to a participant that is gone"],
+  [result.PROBLEM_FREE_BLOCK_OWNED]: ["free-block-owned", "a free block belongs to a participant"],
   [result.PROBLEM_SLOT_STATE]: ["slot-state", "a participant's slot is in a state that there is not"],
   ...BUDDY_PROBLEMS,
 };

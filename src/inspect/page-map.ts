@@ -1,7 +1,7 @@
 /**
  * A segment's pages as characters, for a look at the whole: what is Shoal's own, what is free, what is how full.
  *
- *     H  Shoal's own (header, slots, page table)     d  data of a plain segment     .  free
+ *     H  Shoal's own (header, slots, tables)         d  data of a plain segment     .  free
  *     1..9, #  a page with blocks, by tenths in use; # is full                     0  a slab page without any
  *     R  the first page of a run, r the others                                      ?  changing at this moment
  *
@@ -10,10 +10,13 @@
 import {
   PAGE_BODY,
   PAGE_FREE,
+  PAGE_HOLLOW,
+  PAGE_OWNERS,
   PAGE_RUN,
   PAGE_RUN_EXTENDING,
   PAGE_RUN_SHRINKING,
   PAGE_SLAB,
+  PAGE_SLAB_MARKED,
 } from "../layout/page.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import type { BlockInfo } from "../heap/index.ts";
@@ -38,9 +41,10 @@ function drawSlab(used: number, count: number): string {
 /** A heap's page, and how many pages its drawing says all about. */
 function drawPage({ survey }: Region, index: number): string {
   const kind = survey.pageKind(index) >>> 0;
-  if (kind === PAGE_FREE) return ".";
+  if (kind === PAGE_FREE || kind === PAGE_HOLLOW) return ".";
+  if (kind === PAGE_OWNERS) return "H";
   if (kind === PAGE_BODY) return "r";
-  if (kind === PAGE_SLAB) {
+  if (kind === PAGE_SLAB || kind === PAGE_SLAB_MARKED) {
     const count = survey.pageBlockCount(index) >>> 0;
     return drawSlab(count - (survey.pageFreeBlocks(index) >>> 0), count);
   }

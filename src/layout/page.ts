@@ -3,14 +3,16 @@
  *
  *       0  state u64: the one word that says what the page is; changed by compare-and-swap or by its owner
  *            bits  0..7   kind (PAGE_FREE … below)
- *            bits  8..15  size class (slab pages)
- *            bits 16..31  owner: slot index + 1, 0 = nobody (an orphan: anyone may adopt it)
- *            bits 32..47  length: pages in the run; for a PAGE_BODY, its distance from the run's head
+ *            bits  8..15  size class (slab pages); RUN_OWNED or 0 (a run that is being resized)
+ *            bits 16..31  owner: slot index + 1. Of a slab page 0 = nobody (an orphan: anyone may adopt it), of a run 0 = the
+ *                         block is shared; of a page that is being changed, who is changing it
+ *            bits 32..47  length: pages in the run; for a PAGE_BODY, its distance from the run's head; for PAGE_OWNERS, the
+ *                         number of the eight pages whose owners arrays it holds
  *            bits 48..63  other length: the length a run had (extending) or will have (shrinking)
  *       8  next u32, 12 prev u32: the owner's ring of its pages of this class (page indexes)
  *      16  remote flag u32: 1 = another participant has freed a block here since the owner last looked
- *      20  hint u32: index of the bitmap word that most likely has a free block
- *      24  hint handle u32: handle of the first block of that word
+ *      20  hint u32: offset in the segment of the bitmap pair that most likely has a free block
+ *      24  hint handle u32: handle of the first block of that pair
  *      28  block size u32 (bytes)         32  first block's offset in the page u32 (bytes)
  *      36  block count u32                40  reciprocal u32: ceil(2^32 / block size)
  *      44  (free)
@@ -23,6 +25,9 @@
  *     local bits            are changed by the owner alone, with plain stores
  *     remote bits           are set by anyone else with an atomic or, and cleared by the owner only after it
  *                           has copied them into local: a crash in between leaves a bit in both, still free
+ *
+ * Blocks of a slab page may be owned (core/slab-owned.ts) only once the page is *marked*; a mark stays until the page is
+ * free again.
  */
 
 export const TABLE_BYTES_PER_PAGE = 64;
@@ -66,14 +71,33 @@ export const PAGE_RUN = 4;
 export const PAGE_BODY = 5;
 /** First page of a run that the owner named is freeing; finished if it dies. */
 export const PAGE_RUN_FREEING = 6;
-/** A run that the owner named is extending in place from `other` to `length` pages; undone if it dies. */
+/** A run that the owner named is extending in place from `other` to `length` pages; undone if it dies (freed, if owned). */
 export const PAGE_RUN_EXTENDING = 7;
-/** A run that the owner named is shrinking in place from `length` to `other` pages; finished if it dies. */
+/** A run that the owner named is shrinking in place from `length` to `other` pages; finished if it dies (freed, if owned). */
 export const PAGE_RUN_SHRINKING = 8;
+/**
+ * Holds the owners arrays of the eight pages with the number that is in `length`. The owner named, if any, is just
+ * establishing it: it stays if the directory names it, else it is freed.
+ */
+export const PAGE_OWNERS = 9;
+/** A slab page in which blocks may be owned: PAGE_SLAB and PAGE_MARK. */
+export const PAGE_SLAB_MARKED = 10;
+/** Free, without storage behind it: to be claimed only after it has been reserved and made PAGE_FREE. */
+export const PAGE_HOLLOW = 11;
+/** A free page whose storage the owner named is giving back; hollow if it dies. */
+export const PAGE_TRIMMING = 12;
+
+export const LAST_KIND = PAGE_TRIMMING;
+/** The bit in the kind that tells PAGE_SLAB_MARKED from PAGE_SLAB. */
+export const PAGE_MARK = 8;
+/** In the class bits of a run that is being resized: it is owned by who resizes it. */
+export const RUN_OWNED = 1;
 
 export const STATE_KIND_MASK = 0xff;
 export const STATE_CLASS_SHIFT = 8;
 export const STATE_OWNER_SHIFT = 16;
+/** Of the state's low half. */
+export const STATE_OWNER_MASK = 0xffff0000;
 export const STATE_LENGTH_SHIFT = 32;
 export const STATE_OTHER_SHIFT = 48;
 

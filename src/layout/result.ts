@@ -26,7 +26,10 @@ export const TOO_LARGE = 9;
 export const BUSY = 10;
 /** The block is owned by another participant: the one in slot `errorDetail()`. */
 export const NOT_OWNER = 11;
-/** The side table's part for page `errorDetail()` has no storage yet: reserve it, tell the core, call again. */
+/**
+ * Storage is missing: reserve it, tell the core (noteStorage), call again. Slab heaps: for `errorDetail2()` pages from page
+ * `errorDetail()` on. Buddy heaps: for the side table's part for page `errorDetail()`.
+ */
 export const NEED_STORAGE = 12;
 
 /** What verify can find wrong (core/verify.ts); src/heap/verify.ts has a sentence for each. */
@@ -46,6 +49,9 @@ export const PROBLEM_RING = 12;
 export const PROBLEM_ROOT = 13;
 export const PROBLEM_ROOTS_LOCK = 14;
 export const PROBLEM_SLOT_STATE = 15;
+export const PROBLEM_OWNERS_PAGE = 16;
+export const PROBLEM_BLOCK_OWNER = 17;
+export const PROBLEM_FREE_BLOCK_OWNED = 18;
 /** Buddy heaps (core/verify-buddy.ts; sentences in src/heap/verify-buddy.ts). */
 export const PROBLEM_TREE_FORM = 30;
 export const PROBLEM_TREE_STRAY = 31;

@@ -19,8 +19,9 @@ import {
   checkSettled,
   stampAt,
 } from "../helpers/core-check.ts";
-import { ACTOR, batches, OTHER, scenarios, SURVIVOR, THIRD } from "../helpers/core-scenarios.ts";
-import type { Scenario } from "../helpers/core-scenarios.ts";
+import { ACTOR, allocOwn, OTHER, SURVIVOR, THIRD } from "../helpers/core-scenario.ts";
+import type { Scenario } from "../helpers/core-scenario.ts";
+import { batches, scenarios } from "../helpers/core-scenarios.ts";
 import { attend, prepare } from "../helpers/core-stage.ts";
 import type { Stage } from "../helpers/core-stage.ts";
 import {
@@ -77,7 +78,7 @@ function check(
   isDone: boolean,
   core: HeapCore,
 ): void {
-  const picture = checkBlocks(stage.world, stage.before, stage.scenario.outcome(stage.cast));
+  const picture = checkBlocks(stage.world, stage.before, stage.scenario.outcome(stage.cast), dead);
   checkSettled(stage.world, picture, dead);
   checkRoot(stage.world, core, slot, stage.cast, isDone);
   checkRoom(stage.world, core, slot, stage.scenario);
@@ -86,13 +87,17 @@ function check(
 
 /** When nobody died: the operation did what it says. */
 function checkDone(stage: Stage<undefined>, result: number): void {
-  const { mayAdd = 0, mayLose = [] } = stage.scenario.outcome(stage.cast);
+  const outcome = stage.scenario.outcome(stage.cast);
+  const { mayAdd = 0, mayLose = [], mayAdopt, mayShare, isOwned = false } = outcome;
   const after = readHeap(stage.world.memory.buffer);
+  const owners = [mayAdopt, mayShare].map((handle) => after.owners.get(handle ?? 0));
+  assert.deepEqual(owners, [mayAdopt === undefined ? undefined : ACTOR, undefined], "it changed hands");
   if (mayAdd === 0) {
     for (const handle of mayLose) assert.ok(!after.blocks.has(handle), "what was freed is free");
     return;
   }
   assert.ok(after.blocks.has(result), "what was returned is allocated");
+  assert.equal(after.owners.get(result), isOwned ? ACTOR : undefined, "and owned, or shared");
   const moved = mayLose[0];
   if (moved === undefined || moved === result) return;
   assert.ok(!after.blocks.has(moved), "what was moved is free");
@@ -158,10 +163,13 @@ function checkLatecomer(stage: Stage<undefined>, dead: readonly number[]): void 
   const taken = [65536, 131072, 1024]
     .map((sizeBytes) => other.alloc(sizeBytes) >>> 0)
     .filter((handle) => handle !== 0);
+  const own = [1024, 65536].map((sizeBytes) => allocOwn(other, sizeBytes)).filter((handle) => handle !== 0);
   recover(stage, THIRD, dead);
   const picture = readHeap(stage.world.memory.buffer);
   for (const handle of taken)
     assert.ok(picture.blocks.has(handle), `recovery freed block ${handle} of a live one`);
+  for (const handle of own)
+    assert.equal(picture.owners.get(handle), OTHER, `recovery freed block ${handle}, a live one's own`);
   checkSettled(stage.world, picture, dead);
 }
 

@@ -7,194 +7,62 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PAGE_BODY } from "../../src/layout/page.ts";
-import { OK } from "../../src/layout/result.ts";
-import type { HeapCore } from "../../src/region/core.ts";
+import { NOT_OWNER, OK } from "../../src/layout/result.ts";
 import { checkDrain, checkRoom, checkSettled, stampAt, verifyWorld } from "../helpers/core-check.ts";
-import { ACTOR, OTHER, scenarios, SURVIVOR, THIRD } from "../helpers/core-scenarios.ts";
-import type { Scenario } from "../helpers/core-scenarios.ts";
+import { ACTOR, DEAD, K, OTHER, SURVIVOR, THIRD } from "../helpers/core-scenario.ts";
+import type { Scenario } from "../helpers/core-scenario.ts";
+import { scenarios } from "../helpers/core-scenarios.ts";
 import { attend, prepare } from "../helpers/core-stage.ts";
 import type { Stage } from "../helpers/core-stage.ts";
-import { enter, makeTrigger, passName, snapshot, survives } from "../helpers/core-world.ts";
-import type { World } from "../helpers/core-world.ts";
+import { done, turns } from "../helpers/core-turns.ts";
+import type { Done, Turn } from "../helpers/core-turns.ts";
+import { enter, makeTrigger, snapshot, survives } from "../helpers/core-world.ts";
 import { assertApart, readHeap } from "../helpers/oracle.ts";
-
-/** What a turn has done, as far as its participant was told. */
-interface Done {
-  readonly added?: number;
-  readonly removed?: number;
-}
-
-/** Another participant's operation. `setUp` leaves a handle, or undefined when the scenario's heap has no room for it. */
-interface Turn {
-  readonly name: string;
-  setUp(world: World, actor: HeapCore): number | undefined;
-  /** Before each schedule: a participant with a past. */
-  begin?(world: World): HeapCore;
-  run(world: World, handle: number, core: HeapCore | undefined): Done;
-}
-
-const K = 1024;
-
-function tryAlloc(core: HeapCore, sizeBytes: number): number | undefined {
-  const handle = core.alloc(sizeBytes) >>> 0;
-  return handle === 0 ? undefined : handle;
-}
-
-function done(handle: number): Done {
-  return handle === 0 ? {} : { added: handle >>> 0 };
-}
-
-function freed(code: number, handle: number): Done {
-  assert.equal(code, OK, "a free by the block's only user is accepted");
-  return { removed: handle };
-}
-
-/** Somebody comes, allocates, dies, and is recovered; its blocks stay. */
-function liveAndDie(world: World, slot: number, sizeBytes: number): Done {
-  const handle = attend(world, slot).alloc(sizeBytes);
-  assert.equal(attend(world, SURVIVOR).recoverSlot(slot, 1), OK);
-  return done(handle);
-}
-
-const turns: readonly Turn[] = [
-  {
-    name: "allocates in the same class",
-    setUp: () => 0,
-    run: (world) => done(attend(world, OTHER).alloc(K)),
-  },
-  {
-    name: "frees a block in the first's page",
-    setUp: (_world, actor) => tryAlloc(actor, K),
-    run: (world, handle) => freed(attend(world, OTHER).free(handle), handle),
-  },
-  {
-    name: "frees the last block of a page of its own",
-    setUp(world) {
-      const other = attend(world, OTHER);
-      const handle = tryAlloc(other, 2048);
-      if (handle === undefined || tryAlloc(other, 65536) === undefined) return undefined;
-      return handle;
-    },
-    run: (world, handle) => freed(attend(world, OTHER).free(handle), handle),
-  },
-  {
-    name: "allocates two pages",
-    setUp: () => 0,
-    run: (world) => done(attend(world, OTHER).alloc(2 * 65536)),
-  },
-  {
-    name: "frees two pages",
-    setUp: (world) => tryAlloc(attend(world, OTHER), 2 * 65536),
-    run: (world, handle) => freed(attend(world, OTHER).free(handle), handle),
-  },
-  {
-    name: "extends a block by a page and takes the next",
-    setUp: (world) => tryAlloc(attend(world, OTHER), 65536),
-    run(world, handle) {
-      const other = attend(world, OTHER);
-      const moved = other.realloc(handle, 2 * 65536) >>> 0;
-      return moved === 0 || moved === handle ? {} : { added: moved, removed: handle };
-    },
-  },
-  {
-    name: "takes a fresh page, dies and is recovered",
-    setUp: () => 0,
-    run: (world) => liveAndDie(world, THIRD, 2048),
-  },
-  {
-    name: "takes a page of the same class, dies and is recovered",
-    setUp: () => 0,
-    run: (world) => liveAndDie(world, THIRD, K),
-  },
-  {
-    // Its search begins behind the page that it had, which is free by now: in the middle of a run being claimed.
-    name: "takes the second of the free pages, dies and is recovered",
-    setUp: () => 0,
-    begin(world) {
-      const third = attend(world, THIRD);
-      const page = third.alloc(65536) >>> 0;
-      if (page !== 0) assert.equal(attend(world, OTHER).free(page), OK);
-      return third;
-    },
-    run(world, _handle, core) {
-      const handle = core!.alloc(2048);
-      assert.equal(attend(world, SURVIVOR).recoverSlot(THIRD, 1), OK);
-      return done(handle);
-    },
-  },
-  {
-    name: "recovers one that died with a half-claimed run",
-    setUp: (world) => (dieClaiming(world) ? 0 : undefined),
-    run(world) {
-      assert.equal(attend(world, OTHER).recoverSlot(THIRD, 1), OK);
-      return {};
-    },
-  },
-  {
-    name: "sets a root",
-    setUp: (world) => tryAlloc(attend(world, OTHER), 48),
-    run(world, handle) {
-      const other = attend(world, OTHER);
-      if (other.lockRoots() === OK) {
-        assert.equal(other.rootSet(passName(world, OTHER, "theirs"), handle), OK);
-        other.unlockRoots();
-        assert.equal(other.rootGet(passName(world, OTHER, "theirs")) >>> 0, handle);
-      }
-      return {};
-    },
-  },
-  {
-    name: "leaves",
-    setUp: (world) => tryAlloc(attend(world, OTHER), K),
-    run(world) {
-      attend(world, OTHER).recoverSlot(OTHER, 0);
-      return {};
-    },
-  },
-  {
-    name: "leaves, and a third finds no room in what it left,",
-    setUp: () => 0,
-    run(world) {
-      attend(world, OTHER).recoverSlot(OTHER, 0);
-      return done(attend(world, SURVIVOR).alloc(K));
-    },
-  },
-];
-
-/** Kills a participant when it has two of three pages of a run. False when there are no three pages. */
-function dieClaiming(world: World): boolean {
-  enter(world, THIRD);
-  const restore = snapshot(world);
-  const countBodies = (): number =>
-    readHeap(world.memory.buffer).pages.filter(({ kind }) => kind === PAGE_BODY).length;
-  const bodies = countBodies();
-  for (let at = 1; ; at++) {
-    const trigger = makeTrigger();
-    const third = enter(world, THIRD, trigger);
-    trigger.arm(at, "kill");
-    const isDone = survives(() => void third.alloc(3 * 65536));
-    if (!isDone && countBodies() > bodies) return true;
-    restore();
-    if (isDone) return false;
-  }
-}
 
 type Prepared = Stage<number | undefined>;
 
 /** What the first operation has done, as far as its participant was told. */
 function toldOf(stage: Prepared, result: number): Done {
-  const { mayAdd = 0, mayLose = [] } = stage.scenario.outcome(stage.cast);
+  const outcome = stage.scenario.outcome(stage.cast);
+  const { mayAdd = 0, mayLose = [], mayAdopt, mayShare, isOwned = false, leaves } = outcome;
+  if (leaves !== undefined) return result === OK ? { left: leaves } : {};
   const it = mayLose[0];
+  const changed = mayAdopt ?? mayShare;
+  if (changed !== undefined)
+    return result === OK
+      ? { owner: { handle: changed, slot: mayAdopt === undefined ? undefined : ACTOR } }
+      : {};
   if (mayAdd === 0) return it !== undefined && result === OK ? { removed: it } : {};
-  if (it === undefined || result === 0) return done(result);
-  return result === it ? {} : { added: result, removed: it };
+  const moved = it === undefined || result === 0 ? {} : { removed: it };
+  if (result === it) return {};
+  return isOwned && result !== 0
+    ? { ...done(result), ...moved, owner: { handle: result, slot: ACTOR } }
+    : { ...done(result), ...moved };
+}
+
+/** The blocks that belonged to those that have left. */
+function goneWith(stage: Prepared, told: readonly Done[]): number[] {
+  const left = told.map((one) => one.left);
+  return [...stage.before.owners].filter(([, slot]) => left.includes(slot)).map(([handle]) => handle);
+}
+
+/** Who owns what by what the two were told. */
+function ownersTold(stage: Prepared, told: readonly Done[]): Map<number, number> {
+  const owners = new Map(stage.before.owners);
+  for (const handle of goneWith(stage, told)) owners.delete(handle);
+  for (const { removed } of told) if (removed !== undefined) owners.delete(removed);
+  for (const { owner } of told) {
+    if (owner?.slot !== undefined) owners.set(owner.handle, owner.slot);
+    else if (owner !== undefined) owners.delete(owner.handle);
+  }
+  return owners;
 }
 
 /** The heap holds what it held, and what each was told of its operation. */
 function checkTold(stage: Prepared, told: readonly Done[]): void {
   const expected = new Set(stage.before.blocks.keys());
   for (const { removed } of told) if (removed !== undefined) assert.ok(expected.delete(removed));
+  for (const handle of goneWith(stage, told)) assert.ok(expected.delete(handle));
   for (const { added } of told) {
     if (added === undefined) continue;
     assert.ok(!expected.has(added), `block ${added} was given out twice`);
@@ -203,6 +71,7 @@ function checkTold(stage: Prepared, told: readonly Done[]): void {
   const after = readHeap(stage.world.memory.buffer);
   assertApart(after.blocks, stage.world.memory.buffer.byteLength);
   assert.deepEqual(new Set(after.blocks.keys()), expected, "the heap holds what its participants were told");
+  assert.deepEqual(new Map([...after.owners].sort()), new Map([...ownersTold(stage, told)].sort()));
   for (const handle of expected) {
     const isOld = stage.before.blocks.has(handle) && told.every(({ added }) => added !== handle);
     if (isOld) assert.equal(stampAt(stage.world, handle), handle, `block ${handle} is intact`);
@@ -212,16 +81,27 @@ function checkTold(stage: Prepared, told: readonly Done[]): void {
 /** The first one died: it may or may not have done what it was about to. The other may recover it as well. */
 function checkUntold(stage: Prepared, turn: Done): void {
   assert.equal(attend(stage.world, OTHER).recoverSlot(ACTOR, 1), OK);
-  const { mayAdd = 0, mayLose = [] } = stage.scenario.outcome(stage.cast);
+  const outcome = stage.scenario.outcome(stage.cast);
+  const { mayLose = [], mayAdopt, mayShare, isOwned = false } = outcome;
+  const mayAdd = isOwned ? 0 : (outcome.mayAdd ?? 0);
   const after = readHeap(stage.world.memory.buffer);
   assertApart(after.blocks, stage.world.memory.buffer.byteLength);
   if (turn.added !== undefined) assert.ok(after.blocks.has(turn.added), "the other's new block is there");
+  if (turn.owner !== undefined) assert.equal(after.owners.get(turn.owner.handle), turn.owner.slot);
+  assert.ok(![...after.owners.values()].includes(ACTOR), "the dead one owns nothing");
+  const freed = [turn.removed, ...goneWith(stage, [turn])];
   for (const handle of stage.before.blocks.keys()) {
     const isGone = !after.blocks.has(handle);
     // What the other freed is free, or the first's new block.
-    if (handle !== turn.removed) assert.ok(!isGone || mayLose.includes(handle), `block ${handle} is lost`);
+    if (freed.includes(handle)) continue;
+    const isFreed = stage.before.owners.get(handle) === ACTOR;
+    assert.ok(
+      isFreed || !isGone || mayLose.includes(handle) || mayAdopt === handle,
+      `block ${handle} is lost`,
+    );
+    assert.ok(!isFreed || isGone || mayShare === handle, `block ${handle} was the dead one's`);
   }
-  const isNew = (one: number): boolean => !stage.before.blocks.has(one) || one === turn.removed;
+  const isNew = (one: number): boolean => !stage.before.blocks.has(one) || freed.includes(one);
   const added = [...after.blocks.keys()].filter((one) => isNew(one) && one !== turn.added);
   assert.ok(added.length <= mayAdd, `${added.length} blocks came from nowhere`);
   const isKept = mayLose.length > 0 && after.blocks.has(mayLose[0]!);
@@ -232,7 +112,7 @@ function checkUntold(stage: Prepared, turn: Done): void {
 function checkAftermath(stage: Prepared): void {
   const { world } = stage;
   const survivor = attend(world, SURVIVOR);
-  const gone = [ACTOR, OTHER, THIRD];
+  const gone = [ACTOR, OTHER, THIRD, DEAD];
   for (const slot of gone) assert.equal(survivor.recoverSlot(slot, 1), OK);
   checkSettled(world, readHeap(world.memory.buffer), gone);
   checkRoom(world, survivor, SURVIVOR, stage.scenario);
@@ -288,13 +168,64 @@ function preemptEverywhere(scenario: Scenario, turn: Turn): void {
 }
 
 /** Not those that end or begin the participant whose blocks the turn uses, or that need the other to stand still. */
-const isApart = ({ name }: Scenario): boolean => !/^(leaving|taking|the roots lock)/.test(name);
+const isApart = ({ name }: Scenario): boolean => !/^(leaving|taking|the roots lock|refusals)/.test(name);
 
 describe("an operation in the middle of which another participant", () => {
   for (const turn of turns) {
     test(`${turn.name} does what it says, and so does the other`, () => {
       for (const scenario of scenarios.filter(isApart)) preemptEverywhere(scenario, turn);
     });
+  }
+});
+
+/** Runs the scenario's operation, with `turn` before its access number `at`. False when there are not so many. */
+function meet(stage: Prepared, at: number, turn: () => void): { isMet: boolean; result: number } {
+  stage.restore();
+  const { world, scenario, cast } = stage;
+  const trigger = makeTrigger();
+  const core = enter(world, ACTOR, trigger);
+  let isMet = false;
+  trigger.arm(at, () => {
+    isMet = true;
+    turn();
+  });
+  const result = scenario.run(core, cast, world);
+  return { isMet, result };
+}
+
+test("of two that adopt a block at the same time, one has it and the other is told who", () => {
+  for (const scenario of scenarios.filter(({ name }) => name.startsWith("adopting"))) {
+    const stage = prepare(scenario, () => 0);
+    const it = stage.cast["it"]!;
+    for (let at = 1, isMet = true; isMet; at++) {
+      let other = -1;
+      const met = meet(stage, at, () => (other = attend(stage.world, OTHER).adopt(it)));
+      isMet = met.isMet;
+      const place = `${scenario.name}, met at access ${at}`;
+      const winner = readHeap(stage.world.memory.buffer).owners.get(it);
+      assert.deepEqual(
+        [met.result, other],
+        winner === ACTOR ? [OK, isMet ? NOT_OWNER : -1] : [NOT_OWNER, OK],
+        place,
+      );
+      assert.deepEqual(verifyWorld(stage.world, [ACTOR, OTHER]), []);
+      checkAftermath(stage);
+    }
+  }
+});
+
+test("a block that one frees while another adopts it costs the heap nothing", () => {
+  for (const scenario of scenarios.filter(({ name }) => name.startsWith("free "))) {
+    const stage = prepare(scenario, () => 0);
+    const it = stage.cast["it"]!;
+    for (let at = 1, isMet = true; isMet; at++) {
+      let other = -1;
+      const met = meet(stage, at, () => (other = attend(stage.world, OTHER).adopt(it)));
+      isMet = met.isMet;
+      assert.ok(met.result === OK || other === OK || !isMet, "one of the two is served");
+      assert.deepEqual(verifyWorld(stage.world, [ACTOR, OTHER]), []);
+      checkAftermath(stage);
+    }
   }
 });
 

@@ -4,14 +4,21 @@
 
 import assert from "node:assert/strict";
 import { PAGE_SIZE_BYTES } from "../../src/layout/header.ts";
-import { PAGE_BODY, PAGE_FREE, PAGE_RUN, PAGE_SLAB, CLASS_LAST } from "../../src/layout/page.ts";
-import { NEED_PAGES, OK } from "../../src/layout/result.ts";
+import {
+  CLASS_LAST,
+  PAGE_BODY,
+  PAGE_FREE,
+  PAGE_HOLLOW,
+  PAGE_OWNERS,
+  PAGE_RUN,
+} from "../../src/layout/page.ts";
+import { NEED_PAGES, NOT_OWNER, OK } from "../../src/layout/result.ts";
 import type { HeapCore, Survey } from "../../src/region/core.ts";
 import { passName } from "./core-world.ts";
 import type { World } from "./core-world.ts";
-import { assertApart, readHeap } from "./oracle.ts";
+import { assertApart, readHeap, SLAB_KINDS } from "./oracle.ts";
 import type { HeapPicture } from "./oracle.ts";
-import type { Cast, Outcome, Scenario } from "./core-scenarios.ts";
+import type { Cast, Outcome, Scenario } from "./core-scenario.ts";
 
 /** Every problem that the core's own verification finds; rings of the slots in `atRest` included. */
 export function verifyWorld(world: World, atRest: readonly number[] = []): string[] {
@@ -35,7 +42,7 @@ function verifyRings(survey: Survey, picture: HeapPicture, slot: number): string
   const problems: string[] = [];
   for (let sizeClass = 1; sizeClass <= CLASS_LAST; sizeClass++) {
     const own = picture.pages.filter(
-      (one) => one.kind === PAGE_SLAB && one.owner === slot && one.sizeClass === sizeClass,
+      (one) => SLAB_KINDS.includes(one.kind) && one.owner === slot && one.sizeClass === sizeClass,
     );
     const length = survey.verifyRing(slot, sizeClass);
     if (length !== own.length)
@@ -66,43 +73,76 @@ export function stampAt(world: World, offset: number): number {
   return new DataView(world.memory.buffer).getFloat64(offset, true);
 }
 
-/** Compares the blocks that there are with those that there were, and with what the operation may have done. */
-export function checkBlocks(world: World, before: HeapPicture, outcome: Outcome): HeapPicture {
+/**
+ * Compares the blocks that there are, now that `gone` are recovered, with those that there were, and with what the operation
+ * may have done: what the gone ones owned is free, what was shared is there and shared.
+ */
+export function checkBlocks(
+  world: World,
+  before: HeapPicture,
+  outcome: Outcome,
+  gone: readonly number[],
+): HeapPicture {
   const after = readHeap(world.memory.buffer);
   assertApart(after.blocks, world.memory.buffer.byteLength);
-  const { mayAdd = 0, mayLose = [], mayResize = [] } = outcome;
+  const { mayAdd = 0, mayLose = [], mayAdopt, mayShare, isOwned = false } = outcome;
   let lost = 0;
-  for (const [handle, sizeBytes] of before.blocks) {
-    const now = after.blocks.get(handle);
-    if (now === undefined) {
-      assert.ok(mayLose.includes(handle), `block ${handle} is lost`);
+  for (const handle of before.blocks.keys()) {
+    const owner = before.owners.get(handle);
+    const isFreed = owner !== undefined && gone.includes(owner);
+    if (!after.blocks.has(handle)) {
+      assert.ok(isFreed || mayLose.includes(handle) || mayAdopt === handle, `block ${handle} is lost`);
       lost++;
       continue;
     }
-    const kept = mayResize.includes(handle) ? Math.min(now, sizeBytes) : sizeBytes;
-    assert.ok(
-      mayResize.includes(handle) || now === sizeBytes,
-      `block ${handle} had ${sizeBytes} bytes, has ${now}`,
-    );
-    assert.equal(stampAt(world, handle), handle, `block ${handle} begins as it did`);
-    if (kept === sizeBytes)
-      assert.equal(stampAt(world, handle + sizeBytes - stampBytes), handle, "and ends so");
+    assert.ok(!isFreed || mayShare === handle, `block ${handle} belonged to slot ${owner}, which is gone`);
+    const expected = isFreed ? undefined : owner;
+    assert.equal(after.owners.get(handle), expected, `block ${handle} belongs to whom it belonged`);
+    checkContents(world, before, after, handle, outcome);
   }
   const added = [...after.blocks.keys()].filter((handle) => !before.blocks.has(handle)).length;
-  assert.ok(added <= mayAdd, `${added} blocks came from nowhere`);
+  assert.ok(added <= (isOwned ? 0 : mayAdd), `${added} blocks came from nowhere`);
   // A block that was moved exists once.
   if (mayLose.length > 0 && mayAdd > 0) assert.ok(added === 0 || lost === 1, "a moved block exists twice");
   return after;
 }
 
+/** A block that is still there has its size and its bytes. */
+function checkContents(
+  world: World,
+  before: HeapPicture,
+  after: HeapPicture,
+  handle: number,
+  { mayResize = [] }: Outcome,
+): void {
+  const sizeBytes = before.blocks.get(handle)!;
+  const now = after.blocks.get(handle)!;
+  const isResizable = mayResize.includes(handle);
+  const kept = isResizable ? Math.min(now, sizeBytes) : sizeBytes;
+  assert.ok(isResizable || now === sizeBytes, `block ${handle} had ${sizeBytes} bytes, has ${now}`);
+  assert.equal(stampAt(world, handle), handle, `block ${handle} begins as it did`);
+  if (kept === sizeBytes)
+    assert.equal(stampAt(world, handle + sizeBytes - stampBytes), handle, "and ends so");
+}
+
+const SETTLED_KINDS: readonly number[] = [
+  PAGE_FREE,
+  PAGE_HOLLOW,
+  ...SLAB_KINDS,
+  PAGE_RUN,
+  PAGE_BODY,
+  PAGE_OWNERS,
+];
+
 /** After recovery nothing is half done, nobody dead owns anything, and no empty page is kept for nobody. */
 export function checkSettled(world: World, picture: HeapPicture, gone: readonly number[]): void {
   assert.deepEqual(verifyWorld(world), []);
+  const stray = picture.strayOwners.filter(({ owner, isCollected }) => isCollected || gone.includes(owner));
+  assert.deepEqual(stray, [], "free blocks are nobody's");
+  for (const [handle, owner] of picture.owners)
+    assert.ok(!gone.includes(owner), `block ${handle} belongs to slot ${owner}, which is gone`);
   for (const { index, kind, owner } of picture.pages) {
-    assert.ok(
-      [PAGE_FREE, PAGE_SLAB, PAGE_RUN, PAGE_BODY].includes(kind),
-      `page ${index} is left as kind ${kind}`,
-    );
+    assert.ok(SETTLED_KINDS.includes(kind), `page ${index} is left as kind ${kind}`);
     assert.ok(!gone.includes(owner), `page ${index} belongs to slot ${owner}, which is gone`);
   }
   for (const slot of gone)
@@ -113,10 +153,10 @@ export function checkSettled(world: World, picture: HeapPicture, gone: readonly 
 export function checkRoom(world: World, core: HeapCore, slot: number, scenario: Scenario): void {
   const { fillBytes = 1024 } = scenario;
   const picture = readHeap(world.memory.buffer);
-  const perPage = Math.floor((PAGE_SIZE_BYTES - (fillBytes < 1024 ? bitmapBytes(fillBytes) : 0)) / fillBytes);
+  const perPage = Math.floor((PAGE_SIZE_BYTES - (fillBytes < 1024 ? firstOffset(fillBytes) : 0)) / fillBytes);
   let places = picture.freePages * perPage;
   for (const { index, kind, owner } of picture.pages) {
-    if (kind !== PAGE_SLAB || (owner !== -1 && owner !== slot)) continue;
+    if (!SLAB_KINDS.includes(kind) || (owner !== -1 && owner !== slot)) continue;
     const isRight = world.survey.blockSizeOf(world.survey.pageClass(index)) === fillBytes;
     if (isRight) places += picture.room.get(index)!;
     // Its own empty pages of other classes it gives back when it finds no other.
@@ -134,20 +174,28 @@ export function checkRoom(world: World, core: HeapCore, slot: number, scenario: 
   assert.equal(count, places, "all the room that there is can be allocated");
 }
 
-function bitmapBytes(sizeBytes: number): number {
-  return Math.ceil(Math.floor(PAGE_SIZE_BYTES / sizeBytes) / 64) * 16;
+/** Where the first block of a page lies whose bitmap is in the page: behind it, aligned as the block's size is. */
+function firstOffset(sizeBytes: number): number {
+  const alignment = sizeBytes & -sizeBytes;
+  const bitmapBytes = Math.ceil(Math.floor(PAGE_SIZE_BYTES / sizeBytes) / 64) * 16;
+  return Math.ceil(bitmapBytes / alignment) * alignment;
 }
 
 /** Everything is freed and everybody leaves: not a page may stay behind. */
 export function checkDrain(world: World, core: HeapCore, slot: number): void {
-  for (const handle of readHeap(world.memory.buffer).blocks.keys())
-    assert.equal(core.free(handle), OK, `free(${handle})`);
+  const { blocks, owners } = readHeap(world.memory.buffer);
+  for (const handle of blocks.keys()) {
+    // What the living own goes with them.
+    if ((owners.get(handle) ?? slot) === slot) assert.equal(core.free(handle), OK, `free(${handle})`);
+    else assert.equal(core.free(handle), NOT_OWNER, `free(${handle})`);
+  }
   for (let index = 0; index < world.geometry.slotCount; index++) {
     if (index !== slot) assert.equal(core.recoverSlot(index, 1), OK);
   }
   assert.equal(core.recoverSlot(slot, 0), OK);
   const picture = readHeap(world.memory.buffer);
-  assert.equal(picture.freePages, picture.pages.length, "every page is free again");
+  const kept = picture.pages.filter(({ kind }) => kind !== PAGE_FREE && kind !== PAGE_OWNERS);
+  assert.deepEqual(kept, [], "every page is free again but those that hold owners");
 }
 
 /** The root "name" leads to what it led to before, or to what it was to lead to. */

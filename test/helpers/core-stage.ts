@@ -3,8 +3,8 @@
  */
 
 import { catchUp, stampBlocks } from "./core-check.ts";
-import { ACTOR } from "./core-scenarios.ts";
-import type { Cast, Scenario } from "./core-scenarios.ts";
+import { ACTOR } from "./core-scenario.ts";
+import type { Cast, Scenario } from "./core-scenario.ts";
 import { enter, makeWorld, snapshot } from "./core-world.ts";
 import type { World } from "./core-world.ts";
 import type { HeapCore } from "../../src/region/core.ts";
@@ -26,7 +26,7 @@ export function prepare<Props>(
   scenario: Scenario,
   more: (world: World, core: HeapCore) => Props,
 ): Stage<Props> {
-  const world = makeWorld(8, 4);
+  const world = makeWorld(8, 4, 5);
   const core = enter(world, ACTOR);
   const cast = scenario.setUp(world, core);
   const props = more(world, core);

@@ -1,0 +1,65 @@
+/**
+ * Walking over a slab heap's blocks in the order of their handles. Only looks; as exact as that can be beside running
+ * participants.
+ */
+
+import { PAGE_SHIFT, PAGE_SIZE_BYTES } from "../src/layout/header";
+import { BLOCKS_PER_WORD, PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING } from "../src/layout/page";
+import { fullWord, pairAt, wordCount } from "./bitmap";
+import {
+  getLocal,
+  getPageBlockSize,
+  getPageCount,
+  getPageFirst,
+  loadPageState,
+  loadRemote,
+} from "./mem-page";
+import { isSlab, kindOf, pagesToPass } from "./pages";
+import { firstDataPage, pageAt, reachablePages } from "./state";
+
+/** Handle of the first allocated block that begins at or behind `from`; 0 = there is none. */
+export function nextSlabBlock(from: u32): u32 {
+  const limit = reachablePages();
+  let index = from >> PAGE_SHIFT;
+  let least = from & (PAGE_SIZE_BYTES - 1);
+  if (index < firstDataPage()) {
+    index = firstDataPage();
+    least = 0;
+  }
+  while (index < limit) {
+    const state = loadPageState(pageAt(index));
+    if (isSlab(state)) {
+      const handle = nextInPage(index, least);
+      if (handle != 0) return handle;
+    } else if (least == 0 && isAllocatedRun(kindOf(state))) {
+      return index << PAGE_SHIFT;
+    }
+    index += pagesToPass(state);
+    least = 0;
+  }
+  return 0;
+}
+
+function isAllocatedRun(kind: u32): bool {
+  return kind == PAGE_RUN || kind == PAGE_RUN_EXTENDING || kind == PAGE_RUN_SHRINKING;
+}
+
+/** The first allocated block of a slab page that begins `least` bytes into the page or later; 0 = there is none. */
+function nextInPage(index: u32, least: u32): u32 {
+  const page = pageAt(index);
+  const count = getPageCount(page);
+  const size = getPageBlockSize(page);
+  const first = getPageFirst(page);
+  if (size == 0) return 0;
+  const from: u32 = least <= first ? 0 : (least - first + size - 1) / size;
+  for (let word = from / BLOCKS_PER_WORD; word < wordCount(count); word++) {
+    const pair = pairAt(index, page, count, word);
+    let used = ~(getLocal(pair) | loadRemote(pair)) & fullWord(count, word);
+    if (word == from / BLOCKS_PER_WORD) used &= ~(<u64>0) << (from & (BLOCKS_PER_WORD - 1));
+    if (used == 0) continue;
+    const offset = <u64>first + <u64>(word * BLOCKS_PER_WORD + <u32>ctz(used)) * size;
+    // What a damaged descriptor says is no block.
+    return offset < <u64>PAGE_SIZE_BYTES ? (index << PAGE_SHIFT) + <u32>offset : 0;
+  }
+  return 0;
+}
