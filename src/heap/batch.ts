@@ -8,6 +8,7 @@ import type { HeapCore } from "../region/core.ts";
 import { checkHandle, checkSize } from "./checks.ts";
 import type { Handle } from "./handle.ts";
 import type { Heap } from "./heap.ts";
+import { outOfMemory } from "./obstacles.ts";
 
 const PER_CALL = SCRATCH_SIZE_BYTES / 4;
 
@@ -29,6 +30,11 @@ export function allocMany(heap: Heap, core: HeapCore, count: number, sizeBytes: 
       call: "allocMany",
       value: String(count),
     });
+  }
+  // What cannot be had is refused before the heap has grown as far as it can for it.
+  const wantedBytes = count * sizeBytes;
+  if (wantedBytes > heap.plan.mostDataBytes) {
+    throw outOfMemory(heap.region, { call: "allocMany", sizeBytes: wantedBytes, waitingSinceMs: 0 });
   }
   const scratch = scratchOf(heap);
   const handles: Handle[] = [];

@@ -25,6 +25,14 @@ export function handleError(core: HeapCore, code: number, call: string, handle: 
         { call, handle, offset },
       );
     }
+    case result.NOT_OWNER: {
+      const slot = core.errorDetail() >>> 0;
+      return shoalError(
+        "ERR_SHOAL_NOT_OWNER",
+        `${shown}: the participant in slot ${slot} owns that block and has not shared it; nothing was changed`,
+        { call, handle, slot },
+      );
+    }
     case result.BUSY:
       return shoalError(
         "ERR_SHOAL_BAD_HANDLE",

@@ -108,9 +108,11 @@ function growFor(region: Region, refused: Refused, pages: number): void {
 }
 
 /** How many pages before page `end` are free, `most` at most. */
-function freePagesAtEnd({ survey }: Region, end: number, most: number): number {
+function freePagesAtEnd({ survey, dataOffset }: Region, end: number, most: number): number {
+  // The pages before the data are nobody's to allocate, and look free.
+  const limit = Math.min(most, end - dataOffset / PAGE_SIZE_BYTES);
   let count = 0;
-  while (count < most && count < end && survey.pageKind(end - 1 - count) === PAGE_FREE) count++;
+  while (count < limit && survey.pageKind(end - 1 - count) === PAGE_FREE) count++;
   return count;
 }
 

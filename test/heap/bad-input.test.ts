@@ -6,7 +6,8 @@ import { Heap } from "../../src/heap/index.ts";
 import type { Handle, Pointer } from "../../src/heap/index.ts";
 import { Region } from "../../src/region/index.ts";
 import { throwsCode } from "../helpers/assertions.ts";
-import { assertFilled, assertSound, createHeap, fill, openHeap } from "../helpers/heaps.ts";
+import { assertFilled, assertSound, checkHeap, createHeap, fill, openHeap } from "../helpers/heaps.ts";
+import { ALLOCATORS, pictureOf, refuses, refusesAll } from "../helpers/kinds.ts";
 import { freshPosixName } from "../helpers/segments.ts";
 
 const PAGE = 65536;
@@ -27,143 +28,231 @@ const noSizes = [
   {},
 ];
 
-test("what is no size from 1 to 4 GiB is ERR_SHOAL_SIZE", (t) => {
-  const heap = createHeap(t);
-  const kept = heap.alloc(100);
-  const before = heap.stats();
-  for (const wrong of noSizes as number[]) {
-    throwsCode(() => heap.alloc(wrong), "ERR_SHOAL_SIZE", /whole number from 1 to 4294967295/);
-    throwsCode(() => heap.tryAlloc(wrong), "ERR_SHOAL_SIZE");
-    throwsCode(() => heap.calloc(wrong, 8), "ERR_SHOAL_SIZE");
-    throwsCode(() => heap.calloc(8, wrong), "ERR_SHOAL_SIZE");
-    throwsCode(() => heap.realloc(kept, wrong), "ERR_SHOAL_SIZE");
-  }
-  assert.deepEqual(heap.stats(), before);
-  assertSound(heap);
-});
+for (const allocator of ALLOCATORS) {
+  test(`${allocator}: what is no size from 1 to 4 GiB is ERR_SHOAL_SIZE`, (t) => {
+    const heap = createHeap(t, { allocator });
+    const kept = heap.alloc(100);
+    const before = heap.stats();
+    for (const wrong of noSizes as number[]) {
+      throwsCode(() => heap.alloc(wrong), "ERR_SHOAL_SIZE", /whole number from 1 to 4294967295/);
+      const calls = {
+        "alloc owned": () => heap.alloc(wrong, { owned: true }),
+        tryAlloc: () => heap.tryAlloc(wrong),
+        "calloc, count": () => heap.calloc(wrong, 8),
+        "calloc, size": () => heap.calloc(8, wrong),
+        alignedAlloc: () => heap.alignedAlloc(64, wrong),
+        allocMany: () => heap.allocMany(3, wrong),
+        "allocMany of none": () => heap.allocMany(0, wrong),
+        block: () => heap.block(wrong),
+        realloc: () => heap.realloc(kept, wrong),
+      };
+      refusesAll(heap, calls, "ERR_SHOAL_SIZE");
+    }
+    assert.deepEqual(heap.stats(), before);
+  });
 
-test("a product beyond 4 GiB is ERR_SHOAL_SIZE with the product, not a small block", (t) => {
-  const heap = createHeap(t);
-  for (const [count, sizeBytes] of [
-    [2 ** 16, 2 ** 16],
-    [2 ** 31, 2],
-    [2 ** 32 - 1, 2 ** 32 - 1],
-    [3, 1_431_655_766],
-  ] as const) {
-    throwsCode(
-      () => heap.calloc(count, sizeBytes),
-      "ERR_SHOAL_SIZE",
-      new RegExp(`${count} times ${sizeBytes}`),
-    );
-  }
-  assert.equal(heap.verify().blocks, 0);
-});
+  test(`${allocator}: a product beyond 4 GiB is ERR_SHOAL_SIZE with the product, not a small block`, (t) => {
+    const heap = createHeap(t, { allocator });
+    for (const [count, sizeBytes] of [
+      [2 ** 16, 2 ** 16],
+      [2 ** 31, 2],
+      [2 ** 32 - 1, 2 ** 32 - 1],
+      [3, 1_431_655_766],
+    ] as const) {
+      const message = new RegExp(`${count} times ${sizeBytes}`);
+      throwsCode(() => heap.calloc(count, sizeBytes), "ERR_SHOAL_SIZE", message);
+      throwsCode(() => heap.calloc(count, sizeBytes, { owned: true }), "ERR_SHOAL_SIZE", message);
+    }
+    checkHeap(heap, 0);
+  });
 
-/** Calls everything that takes a handle; each must throw this code. */
-function refuses(heap: Heap, handle: number, code: Parameters<typeof throwsCode>[1]): void {
-  const it = handle as Handle;
-  throwsCode(() => heap.free(it), code);
-  throwsCode(() => heap.usableSize(it), code);
-  throwsCode(() => heap.bytes(it), code);
-  throwsCode(() => heap.realloc(it, 50), code);
-  throwsCode(() => heap.realloc(it, 500_000), code);
-  throwsCode(() => heap.roots.set("it", it), code);
+  test(`${allocator}: a batch of what is no count is ERR_SHOAL_ARGUMENT, and one beyond the span is refused at once`, (t) => {
+    const heap = createHeap(t, { allocator });
+    const before = heap.stats();
+    for (const wrong of [-1, 0.5, Number.NaN, Infinity, "3", null, undefined, {}] as number[])
+      refuses(heap, () => heap.allocMany(wrong, 10), "ERR_SHOAL_ARGUMENT", /count/);
+    // Not after having grown as far as can be, which may be all of the machine's memory.
+    for (const [count, sizeBytes] of [
+      [2 ** 32, 16],
+      [2 ** 53 - 1, 1024],
+      [Math.ceil(heap.plan.mostDataBytes / 512) + 1, 512],
+    ] as const) {
+      refuses(heap, () => heap.allocMany(count, sizeBytes), "ERR_SHOAL_OUT_OF_MEMORY", /allocMany/);
+    }
+    assert.deepEqual(heap.stats(), before);
+  });
+
+  test(`${allocator}: what not even the whole span could hold is refused without growing`, (t) => {
+    const heap = createHeap(t, { allocator, spanBytes: 64 * 2 ** 20 });
+    const kept = heap.alloc(100);
+    const { mostDataBytes, maxBlockBytes } = heap.plan;
+    for (const sizeBytes of [
+      maxBlockBytes + 1,
+      mostDataBytes + 1,
+      64 * 2 ** 20,
+      2 ** 31,
+      2 ** 32 - 16,
+      2 ** 32 - 1,
+    ]) {
+      const calls = {
+        alloc: () => heap.alloc(sizeBytes),
+        "alloc owned": () => heap.alloc(sizeBytes, { owned: true }),
+        calloc: () => heap.calloc(1, sizeBytes),
+        alignedAlloc: () => heap.alignedAlloc(PAGE, sizeBytes),
+        block: () => heap.block(sizeBytes),
+        realloc: () => heap.realloc(kept, sizeBytes),
+        allocMany: () => heap.allocMany(1, sizeBytes),
+      };
+      refusesAll(heap, calls, "ERR_SHOAL_OUT_OF_MEMORY");
+      assert.equal(heap.tryAlloc(sizeBytes), 0);
+    }
+    assert.equal(heap.stats().growths, 0);
+  });
+
+  test(`${allocator}: an alignment that no block can have is refused, and changes nothing`, (t) => {
+    const heap = createHeap(t, { allocator });
+    heap.alloc(50);
+    for (const wrong of [
+      0,
+      -16,
+      3,
+      24,
+      0.5,
+      2 * PAGE,
+      2 ** 32,
+      2 ** 32 + 16,
+      Number.NaN,
+      Infinity,
+      "16",
+      null,
+      {},
+    ]) {
+      const alignmentBytes = wrong as number;
+      refuses(heap, () => heap.alignedAlloc(alignmentBytes, 100), "ERR_SHOAL_ARGUMENT", /power of two/);
+      const calls = {
+        alloc: () => heap.alloc(100, { alignmentBytes }),
+        tryAlloc: () => heap.tryAlloc(100, { alignmentBytes }),
+        calloc: () => heap.calloc(1, 100, { alignmentBytes }),
+        block: () => heap.block(100, { alignmentBytes }),
+      };
+      refusesAll(heap, calls, "ERR_SHOAL_ARGUMENT");
+    }
+    // A buddy heap's blocks lie at multiples of their own size, so none lies at more than the largest one's.
+    const { maxBlockBytes } = heap.plan;
+    if (maxBlockBytes >= PAGE) return;
+    refuses(heap, () => heap.alignedAlloc(2 * maxBlockBytes, 1), "ERR_SHOAL_OUT_OF_MEMORY");
+    assert.equal(heap.tryAlloc(1, { alignmentBytes: PAGE }), 0);
+  });
+
+  test(`${allocator}: more bytes than a block has are ERR_SHOAL_ARGUMENT`, (t) => {
+    const heap = createHeap(t, { allocator });
+    const handle = heap.alloc(100);
+    const usable = heap.usableSize(handle);
+    for (const wrong of [usable + 1, -1, 0.5, Number.NaN, 2 ** 32]) {
+      const message = new RegExp(`has ${usable} bytes`);
+      refuses(heap, () => heap.bytes(handle, wrong), "ERR_SHOAL_ARGUMENT", message);
+    }
+  });
+
+  test(`${allocator}: after close every call is ERR_SHOAL_CLOSED, closing again is harmless, and others notice nothing`, (t) => {
+    const heap = createHeap(t, { allocator });
+    const other = openHeap(t, heap);
+    const handle = other.alloc(10);
+    fill(other, handle, 4);
+    const view = other.bytes(handle);
+    const block = other.block(10);
+    const before = pictureOf(heap);
+    const list = other.blocks();
+    other.close();
+    other.close();
+    for (const call of [...everyCall(other, handle), ...everyQuestion(other, handle), () => block.free()])
+      throwsCode(call, "ERR_SHOAL_CLOSED");
+    assert.equal(view[0], 0, "a view that was kept reads zeros");
+    assert.deepEqual([...list], []);
+    assertFilled(heap, handle, 4, 10);
+    assert.deepEqual({ ...pictureOf(heap), owned: [] }, { ...before, owned: [] });
+    assertSound(heap);
+  });
+
+  test(`${allocator}: a read-only heap answers every question and refuses every change`, (t) => {
+    const heap = createHeap(t, { allocator });
+    const handle = heap.alloc(10);
+    fill(heap, handle, 4);
+    heap.roots.set("a", handle);
+    const own = heap.alloc(10, { owned: true });
+    const reader = openHeap(t, heap, { readOnly: true });
+    const before = pictureOf(heap);
+    for (const it of [handle, own])
+      for (const call of everyCall(reader, it)) throwsCode(call, "ERR_SHOAL_READ_ONLY");
+    assertFilled(reader, handle, 4, 10);
+    assert.equal(reader.roots.get("a"), handle);
+    assert.equal(reader.roots.get("b"), 0);
+    assert.deepEqual(reader.roots.list(), [{ name: "a", handle }]);
+    assert.equal(reader.ownerOf(own)?.index, heap.region.slotIndex);
+    assert.equal(reader.ownerOf(handle), undefined);
+    for (const ask of everyQuestion(reader, handle)) ask();
+    assert.deepEqual(pictureOf(reader), before);
+    assert.deepEqual(pictureOf(heap), before);
+    assertSound(reader, heap);
+  });
+
+  test(`${allocator}: what a read-only heap has read does not keep it from seeing what happens next`, (t) => {
+    const heap = createHeap(t, { allocator });
+    const reader = openHeap(t, heap, { readOnly: true });
+    assert.equal(reader.roots.get("name"), 0);
+    assert.deepEqual(reader.roots.list(), []);
+    assert.deepEqual([...reader.blocks()], []);
+    reader.verify();
+    heap.grow(4 * 2 ** 20);
+    const size = Math.min(heap.plan.maxBlockBytes, 3 * 2 ** 20);
+    const handle = heap.allocMany((3 * 2 ** 20) / size, size).at(-1)!;
+    heap.roots.set("name", handle);
+    fill(heap, handle, 8);
+    assert.equal(reader.roots.get("name"), handle);
+    assertFilled(reader, handle, 8, size);
+    assert.equal(reader.region.segmentSizeBytes, heap.region.segmentSizeBytes);
+    assert.deepEqual([...reader.blocks()], [...heap.blocks()]);
+    heap.roots.delete("name");
+    assert.deepEqual(reader.roots.list(), []);
+  });
 }
 
-test("a wild handle, anywhere in the segment or beyond it, is ERR_SHOAL_BAD_HANDLE", (t) => {
-  const heap = createHeap(t);
-  const other = openHeap(t, heap);
-  const small = heap.alloc(100);
-  const theirs = other.alloc(5000);
-  const large = heap.alloc(3 * PAGE);
-  const { dataOffset, segmentSizeBytes, spanBytes } = heap.region;
-  const before = heap.stats();
-  const own = [0, 1, 4, 128, 192, 4096, 4096 + 512, 2 * PAGE, dataOffset - PAGE, dataOffset - 16];
-  const inside = [
-    ...[1, 8, 16, -(small % PAGE)].map((offset) => small + offset),
-    ...[16, PAGE, 2 * PAGE].map((offset) => large + offset),
-    theirs + 16,
+function everyCall(heap: Heap, handle: Handle): (() => unknown)[] {
+  return [
+    () => heap.alloc(10),
+    () => heap.alloc(10, { owned: true }),
+    () => heap.tryAlloc(10),
+    () => heap.calloc(1, 10),
+    () => heap.alignedAlloc(16, 10),
+    () => heap.allocMany(1, 10),
+    () => heap.freeMany([handle]),
+    () => heap.block(10),
+    () => heap.realloc(handle, 100),
+    () => heap.free(handle),
+    () => heap.share(handle),
+    () => heap.adopt(handle),
+    () => heap.trim(),
+    () => heap.roots.set("a", handle),
+    () => heap.roots.setIfAbsent("a", handle),
+    () => heap.roots.delete("a"),
+    () => heap.grow(),
+    () => heap.recover(),
   ];
-  // Free pages, the last byte, the end, and beyond.
-  const behind = [-PAGE, -1, 0, PAGE].map((offset) => segmentSizeBytes + offset);
-  const places = [...own, ...inside, ...behind, spanBytes - PAGE, 2 ** 31, 2 ** 32 - 16, 2 ** 32 - 1];
-  for (const place of places) {
-    refuses(heap, place, "ERR_SHOAL_BAD_HANDLE");
-    refuses(other, place, "ERR_SHOAL_BAD_HANDLE");
-  }
-  assert.deepEqual(heap.stats(), before);
-  assertSound(heap, other);
-});
+}
 
-test("what is no 32-bit number is no handle", (t) => {
-  const heap = createHeap(t);
-  const handle = heap.alloc(100);
-  for (const wrong of [
-    -1,
-    0.5,
-    handle + 0.5,
-    handle + 2 ** 32,
-    Number.NaN,
-    Infinity,
-    "16",
-    null,
-    undefined,
-    {},
-  ]) {
-    refuses(heap, wrong as number, "ERR_SHOAL_BAD_HANDLE");
-  }
-  assert.equal(heap.verify().blocks, 1);
-});
-
-test("a second free is ERR_SHOAL_DOUBLE_FREE, by whomever, for blocks of every kind", (t) => {
-  const heap = createHeap(t);
-  const other = openHeap(t, heap);
-  for (const sizeBytes of [16, 1000, 9000, 32_768]) {
-    const [one, two, three] = [heap.alloc(sizeBytes), heap.alloc(sizeBytes), heap.alloc(sizeBytes)];
-    heap.free(one);
-    other.free(two);
-    for (const freed of [one, two]) {
-      refuses(heap, freed, "ERR_SHOAL_DOUBLE_FREE");
-      refuses(other, freed, "ERR_SHOAL_DOUBLE_FREE");
-    }
-    assert.equal(heap.usableSize(three) >= sizeBytes, true);
-  }
-  assert.equal(heap.verify().blocks, 4);
-  assertSound(heap, other);
-});
-
-test("a freed large block's handle leads nowhere", (t) => {
-  const heap = createHeap(t);
-  const other = openHeap(t, heap);
-  const large = heap.alloc(3 * PAGE);
-  other.free(large);
-  for (const place of [large, large + PAGE, large + 2 * PAGE]) {
-    refuses(heap, place, "ERR_SHOAL_BAD_HANDLE");
-    refuses(other, place, "ERR_SHOAL_BAD_HANDLE");
-  }
-  assertSound(heap, other);
-});
-
-test("the old handle of a block that realloc has moved is stale", (t) => {
-  const heap = createHeap(t);
-  const kept = heap.alloc(100);
-  const old = heap.alloc(100);
-  const moved = heap.realloc(old, 10_000);
-  assert.notEqual(moved, old);
-  refuses(heap, old, "ERR_SHOAL_DOUBLE_FREE");
-  fill(heap, moved, 1);
-  assertFilled(heap, moved, 1, 10_000);
-  heap.free(kept);
-  assertSound(heap);
-});
-
-test("more bytes than a block has are ERR_SHOAL_ARGUMENT", (t) => {
-  const heap = createHeap(t);
-  const handle = heap.alloc(100);
-  for (const wrong of [113, -1, 0.5, Number.NaN, 2 ** 32]) {
-    throwsCode(() => heap.bytes(handle, wrong), "ERR_SHOAL_ARGUMENT", /has 112 bytes/);
-  }
-});
+function everyQuestion(heap: Heap, handle: Handle): (() => unknown)[] {
+  return [
+    () => heap.usableSize(handle),
+    () => heap.bytes(handle),
+    () => heap.ownerOf(handle),
+    () => heap.roots.get("a"),
+    () => heap.roots.list(),
+    () => heap.stats(),
+    () => [...heap.blocks()],
+    () => heap.verify(),
+    () => heap.region.participants(),
+  ];
+}
 
 test("pointers outside the blocks are ERR_SHOAL_BAD_POINTER, and heaps without a fixed address have none", (t) => {
   const heap = createHeap(t, { fixedAddress: true });
@@ -186,86 +275,21 @@ test("pointers outside the blocks are ERR_SHOAL_BAD_POINTER, and heaps without a
   throwsCode(() => plain.handleOf(1 as Pointer), "ERR_SHOAL_UNSUPPORTED");
 });
 
-function everyCall(heap: Heap, handle: Handle): (() => unknown)[] {
-  return [
-    () => heap.alloc(10),
-    () => heap.tryAlloc(10),
-    () => heap.calloc(1, 10),
-    () => heap.realloc(handle, 100),
-    () => heap.free(handle),
-    () => heap.roots.set("a", handle),
-    () => heap.roots.setIfAbsent("a", handle),
-    () => heap.roots.delete("a"),
-    () => heap.grow(),
-    () => heap.recover(),
-  ];
-}
-
-function everyQuestion(heap: Heap, handle: Handle): (() => unknown)[] {
-  return [
-    () => heap.usableSize(handle),
-    () => heap.bytes(handle),
-    () => heap.roots.get("a"),
-    () => heap.roots.list(),
-    () => heap.stats(),
-    () => heap.verify(),
-    () => heap.region.participants(),
-  ];
-}
-
-test("after close every call is ERR_SHOAL_CLOSED, closing again is harmless, and others notice nothing", (t) => {
-  const heap = createHeap(t);
-  const other = openHeap(t, heap);
-  const handle = other.alloc(10);
-  fill(other, handle, 4);
-  const view = other.bytes(handle);
-  other.close();
-  other.close();
-  for (const call of [...everyCall(other, handle), ...everyQuestion(other, handle)])
-    throwsCode(call, "ERR_SHOAL_CLOSED");
-  assert.equal(view[0], 0, "a view that was kept reads zeros");
-  assertFilled(heap, handle, 4, 10);
-  assertSound(heap);
-});
-
-test("a read-only heap answers every question and refuses every change", (t) => {
-  const heap = createHeap(t);
-  const handle = heap.alloc(10);
-  fill(heap, handle, 4);
-  heap.roots.set("a", handle);
-  const reader = openHeap(t, heap, { readOnly: true });
-  for (const call of everyCall(reader, handle)) throwsCode(call, "ERR_SHOAL_READ_ONLY");
-  assertFilled(reader, handle, 4, 10);
-  assert.equal(reader.roots.get("a"), handle);
-  assert.equal(reader.roots.get("b"), 0);
-  assert.deepEqual(reader.roots.list(), [{ name: "a", handle }]);
-  assert.equal(reader.stats().blocks.used, 1);
-  for (const ask of everyQuestion(reader, handle)) ask();
-  assertSound(reader, heap);
-});
-
-test("what a read-only heap has read does not keep it from seeing what happens next", (t) => {
-  const heap = createHeap(t);
-  const reader = openHeap(t, heap, { readOnly: true });
-  assert.equal(reader.roots.get("name"), 0);
-  assert.deepEqual(reader.roots.list(), []);
-  reader.verify();
-  const handle = heap.alloc(3 * 2 ** 20);
-  heap.roots.set("name", handle);
-  fill(heap, handle, 8);
-  assert.equal(reader.roots.get("name"), handle);
-  assertFilled(reader, handle, 8, 3 * 2 ** 20);
-  assert.equal(reader.region.segmentSizeBytes, heap.region.segmentSizeBytes);
-  heap.roots.delete("name");
-  assert.deepEqual(reader.roots.list(), []);
-});
-
 test("a plain region is no heap, and an allocator that there is not is refused", (t) => {
   const name = freshPosixName(t);
   using region = Region.create(name);
   throwsCode(() => Heap.open(region.name), "ERR_SHOAL_FORMAT", /plain region/);
   const wrong = { allocator: "arena" } as unknown as { allocator: "slab" };
   throwsCode(() => Heap.create(freshPosixName(t), wrong), "ERR_SHOAL_ARGUMENT", /slab/);
+  throwsCode(() => Heap.plan(wrong), "ERR_SHOAL_ARGUMENT", /first-fit/);
+  for (const allocator of ALLOCATORS) {
+    const heap = createHeap(t, { allocator });
+    for (const other of ALLOCATORS.filter((one) => one !== allocator)) {
+      throwsCode(() => Heap.openOrCreate(heap.region.name, { allocator: other }), "ERR_SHOAL_FORMAT");
+    }
+    using again = Heap.openOrCreate(heap.region.name);
+    assert.equal(again.allocator, allocator);
+  }
 });
 
 /** A heap that only its creator uses is enough to be looked at by others while it is damaged. */

@@ -1,0 +1,4 @@
+/** The conformance suite over buddy heaps. */
+import { defineConformance } from "./conformance.ts";
+
+defineConformance("buddy");

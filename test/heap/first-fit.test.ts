@@ -1,0 +1,4 @@
+/** The conformance suite over first-fit heaps. */
+import { defineConformance } from "./conformance.ts";
+
+defineConformance("first-fit");
