@@ -10,8 +10,8 @@ import { describe, test } from "node:test";
 import { H_HEAP_LOCK } from "../../src/layout/header.ts";
 import { LOCKED, OK } from "../../src/layout/result.ts";
 import { catchUp, stampAt } from "../helpers/core-check.ts";
-import { ACTOR, OTHER, SURVIVOR, THIRD } from "../helpers/core-scenarios.ts";
-import type { Scenario } from "../helpers/core-scenarios.ts";
+import { ACTOR, OTHER, SURVIVOR, THIRD } from "../helpers/core-scenario.ts";
+import type { Scenario } from "../helpers/core-scenario.ts";
 import {
   enter,
   isWrite,

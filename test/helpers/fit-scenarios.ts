@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { PAGE_SIZE_BYTES } from "../../src/layout/header.ts";
 import { NEED_PAGES, OK } from "../../src/layout/result.ts";
 import type { HeapCore } from "../../src/region/core.ts";
-import { ACTOR, allocMany, OTHER, THIRD } from "./core-scenarios.ts";
-import type { Outcome, Scenario } from "./core-scenarios.ts";
+import { ACTOR, allocMany, OTHER, THIRD } from "./core-scenario.ts";
+import type { Outcome, Scenario } from "./core-scenario.ts";
 import { enter } from "./core-world.ts";
 import type { World } from "./core-world.ts";
 
