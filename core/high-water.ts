@@ -1,22 +1,26 @@
 /**
- * The high-water mark: one past the highest page that ever held a block. Raised, never lowered, and only by whoever goes
- * beyond what it last saw: an instance keeps a copy, so that the word is not read each time.
+ * The high water mark: one past the highest page that ever held a block.
+ *
+ * Every page from it on is as the system gave it: nobody has to look there for blocks, and its storage was never touched.
+ * It only rises, by a compare-and-swap, and *before* the first block of a page exists; whoever dies in between leaves a mark
+ * that is a little too high, which costs a look and nothing else.
  */
 
 import { casHighWater, loadHighWater } from "./mem";
 
-/** What this instance knows the mark to be at least. */
+/** What this instance has seen the mark to be at least: most calls have nothing to do. */
 let known: u32 = 0;
 
-/** Blocks now reach to page `endPage` (exclusive). */
+/** Before a block is allocated that ends in the page before `endPage`: the mark is at least that afterwards. */
 export function noteHighWater(endPage: u32): void {
   if (endPage <= known) return;
-  let mark = loadHighWater();
-  // Bounded: each failure means that another participant has raised it.
-  while (mark < endPage && !casHighWater(mark, endPage)) mark = loadHighWater();
-  known = mark < endPage ? endPage : mark;
+  // Bounded: each failure means that the mark has risen.
+  let current = loadHighWater();
+  while (current < endPage && !casHighWater(current, endPage)) current = loadHighWater();
+  known = endPage;
 }
 
+/** The mark. */
 export function highWaterPages(): u32 {
   return loadHighWater();
 }

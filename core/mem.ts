@@ -131,12 +131,14 @@ export function storeOrphanHint(sizeClass: u32, value: u32): void {
   atomic.store<u32>(H_ORPHAN_HINTS + (sizeClass << 2), value);
 }
 
+/** SYNC with casHighWater: a page below it has been claimed for blocks by somebody, a page above it never was. */
 @inline
 export function loadHighWater(): u32 {
   if (CHECKED) checkpoint(17);
   return atomic.load<u32>(H_HIGH_WATER_PAGES);
 }
 
+/** SYNC with loadHighWater: raised before the first block of the page is there. */
 @inline
 export function casHighWater(expected: u32, value: u32): bool {
   if (CHECKED) checkpoint(18);

@@ -6,7 +6,7 @@
  * opener's private mapping leaves that a mirror of the segment.
  */
 
-export { attach } from "./state";
+export { attach, errorDetail } from "./state";
 export { highWaterPages } from "./high-water";
 export { segmentState } from "./region";
 export { growths, recoveries, slotOpened, slotPid, slotStart, slotState, slotThread } from "./slots";
@@ -23,5 +23,17 @@ export {
   verifyPage,
   verifyRing,
 } from "./verify-slab";
+export {
+  blocksInTree,
+  buddyFlags,
+  freeInTree,
+  hintWord,
+  nextBuddyBlock,
+  nextOwnedBlock,
+  treeStarts,
+  treeUsed,
+  verifyBuddyPage,
+} from "./verify-buddy";
+export { highWaterPages } from "./high-water";
 export { verifyRoot, verifyRootsLock, verifySlot } from "./verify";
 export { ownerOf, usableSize } from "./blocks";

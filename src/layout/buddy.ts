@@ -36,3 +36,13 @@ export const BUDDY_DEFAULT_MIN_SHIFT = 5;
 export const BUDDY_DEFAULT_MAX_SHIFT = 10;
 
 export const BUDDY_STARTS_SHIFT = 32;
+
+/**
+ * Where a participant looks first: in its slot's `current` words (slot.ts), indexed by the level of the block, log2 of its
+ * size in leaves. Numbers of maximal blocks (handle >> max shift); 0 = nowhere yet.
+ *
+ *      0..5   the maximal block of the last block that it allocated or freed
+ *      8..13  how many fresh pages it may claim for this level before it looks through all used ones again
+ */
+export const BUDDY_HINTS = 0;
+export const BUDDY_FRESH_PAGES = 8;

@@ -46,3 +46,10 @@ export const PROBLEM_RING = 12;
 export const PROBLEM_ROOT = 13;
 export const PROBLEM_ROOTS_LOCK = 14;
 export const PROBLEM_SLOT_STATE = 15;
+/** Buddy heaps (core/verify-buddy.ts; sentences in src/heap/verify-buddy.ts). */
+export const PROBLEM_TREE_FORM = 30;
+export const PROBLEM_TREE_STRAY = 31;
+export const PROBLEM_TREE_OWNER = 32;
+export const PROBLEM_OWNER_GONE = 33;
+export const PROBLEM_TREE_FLAGS = 34;
+export const PROBLEM_HIGH_WATER = 35;

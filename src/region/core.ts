@@ -98,6 +98,26 @@ export interface Survey {
   ownerOf(handle: number): number;
   verifyPage(index: number): number;
   verifyRing(slotIndex: number, sizeClass: number): number;
+  /** What a problem that verifyBuddyPage has just found is about: its offset. */
+  errorDetail(): number;
+  /** One past the highest page that ever held a block. */
+  highWaterPages(): number;
+  /** Buddy heaps. Reads the tree word of maximal block `word`, for the four below; returns its `used` half. */
+  treeUsed(word: number): number;
+  /** The `starts` half of that word. */
+  treeStarts(): number;
+  /** Allocated blocks in that word, counted by level: packed as core/verify-buddy.ts says. */
+  blocksInTree(): number;
+  /** The same of its free blocks. */
+  freeInTree(): number;
+  buddyFlags(page: number): number;
+  /** Word `index` of what the slot's participant remembers of places: src/layout/buddy.ts. */
+  hintWord(slotIndex: number, index: number): number;
+  /** The first allocated block at or after `from`; 0 = none. */
+  nextBuddyBlock(from: number): number;
+  /** The same of owned blocks. */
+  nextOwnedBlock(from: number): number;
+  verifyBuddyPage(index: number): number;
   verifyRoot(index: number): number;
   verifyRootsLock(): number;
   verifySlot(index: number): number;

@@ -21,33 +21,33 @@ import {
   STATE_READY,
 } from "../../src/layout/header.ts";
 import { S_SCRATCH, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
-import { instantiateCore, instantiateSurvey, useCheckpoint } from "../../src/region/core.ts";
+import { instantiateCore, instantiateSurvey, moduleFor, useCheckpoint } from "../../src/region/core.ts";
 import type { HeapCore, Survey } from "../../src/region/core.ts";
 import { PLAIN, planGeometry } from "../../src/region/geometry.ts";
-import type { Geometry } from "../../src/region/geometry.ts";
+import type { Contents, Geometry } from "../../src/region/geometry.ts";
 
 /** A segment in memory. */
 export interface World {
   readonly memory: WebAssembly.Memory;
   readonly geometry: Geometry;
+  readonly contents: Contents;
   readonly survey: Survey;
 }
 
+const SLAB: Contents = { ...PLAIN, allocator: ALLOCATOR_SLAB };
+
 /** A heap with `dataPages` pages for blocks that may grow by `sparePages`. */
-export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): World {
+export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4, contents = SLAB): World {
   const sizeBytes = dataPages * PAGE_SIZE_BYTES;
   const spanBytes = (dataPages + sparePages + 1) * PAGE_SIZE_BYTES;
-  const geometry = planGeometry(
-    { sizeBytes, spanBytes, maxParticipants: slotCount },
-    { ...PLAIN, allocator: ALLOCATOR_SLAB },
-  );
+  const geometry = planGeometry({ sizeBytes, spanBytes, maxParticipants: slotCount }, contents);
   const { sizePages, spanPages } = geometry;
   const memory = new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
-  const core = instantiateCore(memory, "slab");
+  const core = instantiateCore(memory, moduleFor(contents.allocator));
   const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } =
     geometry;
   core.describeSegment(
-    ...([BACKEND_POSIX, ALLOCATOR_SLAB, spanPages, growStepPages, slotCount, slotsOffset] as const),
+    ...([BACKEND_POSIX, contents.allocator, spanPages, growStepPages, slotCount, slotsOffset] as const),
     ...([rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset] as const),
   );
   const view = new DataView(memory.buffer);
@@ -57,7 +57,7 @@ export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): Wor
   view.setUint32(H_MAX_SHIFT, geometry.maxShift, true);
   core.publishSize(sizePages);
   core.setSegmentState(STATE_READY);
-  return { memory, geometry, survey: instantiateSurvey(memory) };
+  return { memory, geometry, contents, survey: instantiateSurvey(memory) };
 }
 
 /**
@@ -67,7 +67,7 @@ export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4): Wor
 export function enter(world: World, slot: number, trigger?: Trigger): HeapCore {
   useCheckpoint(trigger?.hook);
   try {
-    const core = instantiateCore(world.memory, "slab") as HeapCore;
+    const core = instantiateCore(world.memory, moduleFor(world.contents.allocator)) as HeapCore;
     assert.equal(core.attach(), 0);
     core.takeSlot(slot, 1000 + slot, 1, 0, 1);
     return core;
