@@ -13,6 +13,7 @@ const entries = {
   region: "region/index",
   heap: "heap/index",
   inspect: "inspect/index",
+  auto: "auto",
 };
 
 const folder = join(root, "dist", "lib");

@@ -4,13 +4,14 @@
  */
 export { ERROR_CODES, ShoalError } from "./errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
-export { asHandle, Heap } from "./heap/index.ts";
+export { asHandle, environmentOptions, Heap } from "./heap/index.ts";
 export type {
   AllocatorName,
   AllocOptions,
   Block,
   BlockInfo,
   ClassStats,
+  EnvironmentOptions,
   Handle,
   HeapCreateOptions,
   HeapPlan,

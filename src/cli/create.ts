@@ -1,5 +1,7 @@
 /** `shoal create`: makes a segment, with a heap in it or plain, and leaves it there. */
+import { InvalidArgumentError } from "commander";
 import { Heap } from "../heap/index.ts";
+import type { AllocatorName, HeapCreateOptions } from "../heap/index.ts";
 import { Region } from "../region/index.ts";
 import type { CreateOptions } from "../region/index.ts";
 import { EXIT_OK, print, printJson } from "./output.ts";
@@ -13,6 +15,22 @@ export interface CreateCommandOptions extends SegmentOptions {
   readonly participants?: number;
   readonly fixedAddress?: boolean;
   readonly heap: boolean;
+  readonly allocator?: AllocatorName;
+  readonly minBlock?: number;
+  readonly maxBlock?: number;
+}
+
+/** What is said of the heap; nothing may be said of one that is not wanted. */
+function heapOptions({ heap, allocator, minBlock, maxBlock }: CreateCommandOptions): HeapCreateOptions {
+  const options = {
+    ...(allocator !== undefined && { allocator }),
+    ...(minBlock !== undefined && { minBlockBytes: minBlock }),
+    ...(maxBlock !== undefined && { maxBlockBytes: maxBlock }),
+  };
+  if (heap || Object.keys(options).length === 0) return options;
+  throw new InvalidArgumentError(
+    "with --no-heap there is nothing for --allocator, --min-block and --max-block",
+  );
 }
 
 function createOptions(options: CreateCommandOptions): CreateOptions {
@@ -27,8 +45,9 @@ function createOptions(options: CreateCommandOptions): CreateOptions {
 }
 
 export function run(name: string, options: CreateCommandOptions): number {
+  const heapPart = heapOptions(options);
   using made = options.heap
-    ? Heap.create(name, createOptions(options))
+    ? Heap.create(name, { ...createOptions(options), ...heapPart })
     : Region.create(name, createOptions(options));
   const region = made instanceof Heap ? made.region : made;
   const facts = {
@@ -36,6 +55,10 @@ export function run(name: string, options: CreateCommandOptions): number {
     backend: region.backend,
     uuid: region.uuid,
     allocator: made instanceof Heap ? made.allocator : null,
+    ...(made instanceof Heap && {
+      minBlockBytes: made.plan.minBlockBytes,
+      maxBlockBytes: made.plan.maxBlockBytes,
+    }),
     sizeBytes: region.sizeBytes,
     segmentSizeBytes: region.segmentSizeBytes,
     spanBytes: region.spanBytes,

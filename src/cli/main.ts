@@ -4,10 +4,10 @@
  * loaded when it is called, so that no command waits for another's imports. Exit codes: output.ts.
  */
 import { readFileSync } from "node:fs";
-import { Argument, Command, CommanderError } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import { EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE, note, printError, printJson } from "./output.ts";
 import { backendOption } from "./segment-options.ts";
-import { parseCount, parseMode, parseSize } from "./sizes.ts";
+import { parseCount, parseMode, parseRange, parseSize } from "./sizes.ts";
 
 const MOST_FILLERS = 62;
 
@@ -77,6 +77,7 @@ function addSegmentCommands(program: Command): void {
     "make a segment, and leave it there",
     "create notes --size 4M",
     "create raw --no-heap --span 1G",
+    "create words --allocator buddy --min-block 16 --max-block 512",
   )
     .addArgument(name())
     .option("-s, --size <size>", "room for data to begin with", parseSize)
@@ -85,6 +86,15 @@ function addSegmentCommands(program: Command): void {
     .option("--participants <n>", "how many may have it open at once (default 60)", parseCount(1, 1020))
     .option("--fixed-address", "map it at one address in all processes, so that pointers can be shared")
     .option("--no-heap", "a plain segment, without a heap in it")
+    .addOption(
+      new Option("-a, --allocator <name>", "how the heap finds blocks (default slab)").choices([
+        "slab",
+        "buddy",
+        "first-fit",
+      ]),
+    )
+    .option("--min-block <size>", "buddy: the smallest block (default 32)", parseSize)
+    .option("--max-block <size>", "buddy: the largest block (default 1k)", parseSize)
     .addOption(backendOption())
     .action(act(() => import("./create.ts")));
   addCommand(program, "ls", "list the segments there are", "ls", "ls --backend file /var/tmp", "ls --json")
@@ -101,6 +111,18 @@ function addSegmentCommands(program: Command): void {
     .addArgument(name())
     .addOption(backendOption())
     .action(act(() => import("./stat.ts")));
+  addCommand(
+    program,
+    "draw",
+    "draw a heap's own bookkeeping: pages, maximal blocks or blocks, bit by bit",
+    "draw notes",
+    "draw words --blocks 0-7",
+    "draw words --json",
+  )
+    .addArgument(name())
+    .option("--blocks <range>", "which rows: one number, or two: 0-15 (default 0-63)", parseRange)
+    .addOption(backendOption())
+    .action(act(() => import("./draw.ts")));
   addCommand(program, "grow", "make a segment's data area at least so large", "grow notes 16M")
     .addArgument(name())
     .addArgument(new Argument("<size>", "bytes of data").argParser(parseSize))

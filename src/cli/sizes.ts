@@ -24,6 +24,14 @@ export function parseCount(least: number, most: number): (text: string) => numbe
   };
 }
 
+/** Numbers from one to another, "3-7", or one alone. */
+export function parseRange(text: string): { from: number; to: number } {
+  const [, first, last] = /^(\d+)(?:-(\d+))?$/.exec(text) ?? [];
+  const [from, to] = [Number(first), Number(last ?? first)];
+  if (Number.isSafeInteger(from) && Number.isSafeInteger(to) && from <= to) return { from, to };
+  throw new InvalidArgumentError("a range is one number, or two with the smaller first: 0-15");
+}
+
 /** Permission bits in octal. */
 export function parseMode(text: string): number {
   if (/^0?o?[0-7]{3,4}$/.test(text)) return Number.parseInt(text.replace("o", ""), 8);

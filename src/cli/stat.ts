@@ -1,4 +1,5 @@
 /** `shoal stat`: one segment in full. */
+import type { HeapStats } from "../heap/index.ts";
 import { inspectSegment } from "../inspect/index.ts";
 import type { SegmentReport } from "../inspect/index.ts";
 import { colours, EXIT_OK, formatTable, print, printJson } from "./output.ts";
@@ -27,14 +28,32 @@ function facts(report: SegmentReport): string {
 
 function participants(report: SegmentReport): string {
   if (report.participants.length === 0) return "nobody has it open";
-  const rows = report.participants.map((one) => [
-    String(one.index),
-    String(one.pid),
-    one.threadId === 0 ? "main" : `worker ${one.threadId}`,
-    one.alive ? "alive" : "dead",
-    one.openedAt.toISOString(),
-  ]);
-  return formatTable([">SLOT", ">PID", "THREAD", "STATE", "SINCE"], rows);
+  const rows = report.participants.map((one) => {
+    const part = report.heap?.participants.find(({ slot }) => slot === one.index);
+    return [
+      String(one.index),
+      String(one.pid),
+      one.threadId === 0 ? "main" : `worker ${one.threadId}`,
+      one.alive ? "alive" : "dead",
+      one.openedAt.toISOString(),
+      ...(report.heap === null ? [] : [part === undefined ? "" : describeOwned(part)]),
+    ];
+  });
+  const headings = [">SLOT", ">PID", "THREAD", "STATE", "SINCE"];
+  return formatTable(report.heap === null ? headings : [...headings, "OWNS"], rows);
+}
+
+function describeOwned({ pages, ownedBlocks, ownedBytes }: HeapStats["participants"][number]): string {
+  const blocks = ownedBlocks === 0 ? [] : [`${ownedBlocks} blocks (${formatSize(ownedBytes)})`];
+  return [...blocks, ...(pages === 0 ? [] : [`${pages} pages`])].join(", ");
+}
+
+/** What the heap's parts are called that blocks are taken from. */
+function describePages({ allocator, pages, runs, orphanPages }: HeapStats): string {
+  if (allocator !== "slab") return `${pages.slab} pages with blocks, ${pages.free} without`;
+  const orphans = orphanPages === 0 ? "" : `, ${orphanPages} whose owner has gone`;
+  const hollow = pages.hollow === 0 ? "" : ` (${pages.hollow} without storage)`;
+  return `${pages.slab} slab pages${orphans}, ${pages.run} in ${runs} runs, ${pages.free} free${hollow}`;
 }
 
 function describeHeap({ heap }: SegmentReport): string[] {
@@ -45,9 +64,12 @@ function describeHeap({ heap }: SegmentReport): string[] {
     String(one.used),
     String(one.free),
   ]);
+  const where = heap.allocator === "slab" ? "free ones in their pages" : "free pieces";
   const summary = [
-    `${heap.blocks.used} blocks in use (${formatSize(heap.usedBytes)}), ${heap.blocks.free} free ones in their pages`,
-    `${heap.pages.slab} slab pages, ${heap.pages.run} in ${heap.runs} runs, ${heap.pages.free} free`,
+    `${heap.blocks.used} blocks in use (${formatSize(heap.usedBytes)}), ${heap.blocks.free} ${where}`,
+    describePages(heap),
+    `${formatSize(heap.freeBytes)} free, the largest piece ${formatSize(heap.largestFreeBytes)}, fragmentation ${heap.fragmentation.toFixed(2)}`,
+    `blocks have reached ${formatSize(heap.highWaterBytes)} of ${formatSize(heap.dataBytes)}`,
   ].join("\n");
   return rows.length === 0 ? [summary] : [summary, formatTable([">BLOCK", ">PAGES", ">USED", ">FREE"], rows)];
 }
@@ -55,7 +77,7 @@ function describeHeap({ heap }: SegmentReport): string[] {
 function map(report: SegmentReport): string {
   const rows = report.map.match(new RegExp(`.{1,${MAP_WIDTH}}`, "g")) ?? [];
   const scale = report.mapPagesPerCharacter === 1 ? "a page" : `${report.mapPagesPerCharacter} pages`;
-  const legend = `a character is ${scale} of 64 KiB; H Shoal's own, d data, . free, 1..9 # slab by fill, R run, r its rest`;
+  const legend = `a character is ${scale} of 64 KiB; H Shoal's own, d data, . free, 1..9 # by fill, R run, r its rest`;
   return [...rows, colours.dim(legend)].join("\n");
 }
 

@@ -6,6 +6,8 @@ export type { Handle, Pointer } from "./handle.ts";
 export { Heap } from "./heap.ts";
 export { allocatorName } from "./allocators.ts";
 export type { AllocatorName, HeapCreateOptions } from "./allocators.ts";
+export { environmentOptions } from "./environment.ts";
+export type { EnvironmentOptions } from "./environment.ts";
 export type { Roots } from "./roots.ts";
 export type { ClassStats, PageStats } from "./counts.ts";
 export type { HeapPlan } from "./plan.ts";

@@ -60,7 +60,12 @@ function allocatorOf(region: Region): AllocatorLabel {
   return labelOf(region.session.geometry.allocator);
 }
 
-function openOptions(options: InspectOptions): { readOnly: true; allowOwners: "any"; backend: BackendName } {
+/** How what is only looked at is opened. */
+export function openOptions(options: InspectOptions): {
+  readOnly: true;
+  allowOwners: "any";
+  backend: BackendName;
+} {
   return { readOnly: true, allowOwners: "any", backend: options.backend ?? "posix" };
 }
 

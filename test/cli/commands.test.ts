@@ -17,7 +17,7 @@ interface Failure {
   };
 }
 
-const commands = ["demo", "create", "ls", "stat", "grow", "rm", "map", "write", "read", "verify"];
+const commands = ["demo", "create", "ls", "stat", "draw", "grow", "rm", "map", "write", "read", "verify"];
 
 for (const command of commands) {
   test(`shoal ${command} --help shows examples and the exit codes, and ends with 0`, async () => {
@@ -45,6 +45,10 @@ for (const args of [
   ["create", "x", "--size", "many"],
   ["create", "x", "--mode", "9"],
   ["create", "x", "--backend", "anonymous"],
+  ["create", "x", "--allocator", "best-fit"],
+  ["create", "x", "--no-heap", "--allocator", "buddy"],
+  ["draw", "x", "--blocks", "3-1"],
+  ["draw", "x", "--blocks", "all"],
   ["map", "first"],
   ["demo", "--processes", "0"],
   ["demo", "--processes", "1", "--kill"],
@@ -61,7 +65,7 @@ for (const args of [
   });
 }
 
-for (const args of [["stat"], ["verify"], ["grow", "1M"], ["rm"]]) {
+for (const args of [["stat"], ["draw"], ["verify"], ["grow", "1M"], ["rm"]]) {
   test(`a missing name ends shoal ${args[0]} with 1 and ERR_SHOAL_NOT_FOUND`, async (t) => {
     const [command = "", ...rest] = args;
     const name = freshName(t);
@@ -96,6 +100,15 @@ test("shoal create makes a heap that a program can open, and refuses to make it 
   assert.equal(heap.region.uuid, facts["uuid"]);
   const { error } = (await runJson(1, "create", name)) as Failure;
   assert.equal(error.code, "ERR_SHOAL_EXISTS");
+});
+
+test("shoal create --allocator is handed on, and what the allocator refuses is refused", async (t) => {
+  const name = freshName(t);
+  const facts = (await runJson(0, "create", name, "--allocator", "slab")) as Record<string, unknown>;
+  assert.deepEqual([facts["allocator"], facts["minBlockBytes"]], ["slab", 16]);
+  const { error } = (await runJson(1, "create", freshName(t), "--min-block", "64")) as Failure;
+  assert.equal(error.code, "ERR_SHOAL_ARGUMENT");
+  assert.match(error.message, /buddy/);
 });
 
 test("shoal create --no-heap makes a plain segment, --fixed-address one with an address", async (t) => {
@@ -164,7 +177,34 @@ test("shoal stat shows header, participants, heap and page map, and takes part i
   const { code, stdout } = await runShoal("stat", name);
   assert.equal(code, 0);
   assert.match(stdout.toString(), /2 blocks in use/);
+  assert.match(stdout.toString(), /fragmentation 0\.\d\d\n/);
+  assert.match(stdout.toString(), /blocks have reached 320 KiB of 1 MiB/);
+  assert.match(stdout.toString(), /OWNS\n.*main +alive .* 1 pages\n/);
   assert.ok(!stdout.toString().includes("\u001b["), "colours only in a terminal");
+});
+
+test("shoal draw shows a heap's bookkeeping as text and as JSON; a plain segment has none", async (t) => {
+  const name = freshName(t);
+  using heap = Heap.create(name);
+  heap.alloc(64);
+  const drawing = (await runJson(0, "draw", name, "--blocks", "0-2")) as {
+    allocator: string;
+    count: number;
+    rows: { number: number; bits: string }[];
+  };
+  assert.deepEqual([drawing.allocator, drawing.count], ["slab", 16]);
+  assert.deepEqual(
+    drawing.rows.map(({ number }) => number),
+    [0, 1, 2],
+  );
+  assert.match(drawing.rows[0]!.bits, /^#\.+$/);
+  const { code, stdout } = await runShoal("draw", name, "--blocks", "0");
+  assert.equal(code, 0);
+  assert.match(stdout.toString(), /slab heap, pages 0 to 0 of 16\n[\s\S]* 64 B, 1 of \d+ used/);
+  const plain = freshName(t);
+  using region = Region.create(plain);
+  const { error } = (await runJson(1, "draw", region.name)) as Failure;
+  assert.equal(error.code, "ERR_SHOAL_FORMAT");
 });
 
 test("shoal grow grows a segment for those who have it open, and refuses to grow beyond the span", async (t) => {
