@@ -45,7 +45,7 @@ export function clear(region: Region, core: HeapCore, code: number, refused: Ref
       growFor(region, refused, core.errorDetail() >>> 0);
       return true;
     case NEED_STORAGE:
-      reserveStorage(region);
+      reserveStorage(region, core);
       return true;
     case LOCKED:
       awaitLock(region, core.errorDetail() >>> 0, refused);

@@ -9,6 +9,7 @@ import { allocatorName } from "./allocators.ts";
 import type { AllocatorName } from "./allocators.ts";
 import type { BlockCounts, ClassStats, PageStats } from "./counts.ts";
 import { countBuddy } from "./stats-buddy.ts";
+import { countFit } from "./stats-fit.ts";
 import { countSlab } from "./stats-slab.ts";
 
 /** One participant's part in a heap. */
@@ -58,8 +59,7 @@ export interface HeapStats {
 function countBlocks(region: Region): BlockCounts {
   const { allocator } = region.session.geometry;
   if (allocator === ALLOCATOR_SLAB) return countSlab(region);
-  if (allocator === ALLOCATOR_BUDDY) return countBuddy(region);
-  throw new Error(`no counts for ${allocatorName(allocator)}`);
+  return allocator === ALLOCATOR_BUDDY ? countBuddy(region) : countFit(region);
 }
 
 function statsOfParticipants(region: Region, counts: BlockCounts): ParticipantStats[] {

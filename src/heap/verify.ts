@@ -7,8 +7,8 @@ import { ROOT_SIZE_BYTES } from "../layout/root.ts";
 import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import { ALLOCATOR_BUDDY, ALLOCATOR_SLAB, H_ROOTS_LOCK } from "../layout/header.ts";
 import type { Region } from "../region/index.ts";
-import { allocatorName } from "./allocators.ts";
 import { BUDDY_PROBLEMS, verifyBuddyHeap } from "./verify-buddy.ts";
+import { FIT_PROBLEMS, verifyFitHeap } from "./verify-fit.ts";
 import { verifySlabHeap } from "./verify-slab.ts";
 
 /** A violation. */
@@ -62,6 +62,7 @@ const PROBLEMS: Readonly<Record<number, readonly [code: string, message: string]
   [result.PROBLEM_FREE_BLOCK_OWNED]: ["free-block-owned", "a free block belongs to a participant"],
   [result.PROBLEM_SLOT_STATE]: ["slot-state", "a participant's slot is in a state that there is not"],
   ...BUDDY_PROBLEMS,
+  ...FIT_PROBLEMS,
 };
 
 function describe(problem: number, offset: number): Problem {
@@ -92,6 +93,5 @@ export function verifyHeap(region: Region): VerifyReport {
 function verifyBlocks(region: Region, note: Note): number {
   const { allocator } = region.session.geometry;
   if (allocator === ALLOCATOR_SLAB) return verifySlabHeap(region, note);
-  if (allocator === ALLOCATOR_BUDDY) return verifyBuddyHeap(region, note);
-  throw new Error(`no verification for ${allocatorName(allocator)}`);
+  return allocator === ALLOCATOR_BUDDY ? verifyBuddyHeap(region, note) : verifyFitHeap(region, note);
 }

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { availableAllocators } from "../../bench/alloc/contenders.ts";
+import { allocators } from "../../bench/alloc/contenders.ts";
 
 const program = fileURLToPath(new URL("../../bench/main.js", import.meta.url));
 
@@ -52,7 +52,7 @@ const comparedRow = "alloc.first-fit.two.158";
 
 function expectedUnits(): Record<string, string> {
   const rows: [string, string][] = Object.entries(otherUnits);
-  for (const allocator of availableAllocators()) {
+  for (const allocator of allocators) {
     for (const [name, unit] of Object.entries(allocUnits)) {
       if (allocator === "buddy" && name === "lifo.65536") continue;
       rows.push([`alloc.${allocator}.${name}`, unit]);

@@ -4,7 +4,6 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { Heap } from "../../src/heap/index.ts";
 import type { Handle } from "../../src/heap/index.ts";
-import { drawBuddy, drawTree } from "../../src/heap/draw-buddy.ts";
 import { BUDDY_PROBLEMS } from "../../src/heap/verify-buddy.ts";
 import { H_HIGH_WATER_PAGES } from "../../src/layout/header.ts";
 import * as result from "../../src/layout/result.ts";
@@ -144,63 +143,4 @@ test("damage is met with an error, never with a hang or a wild access", (t) => {
     }
   }
   for (let word = 0; word < 64; word++) assert.ok(heap.alloc(32 << (word % 6)) >= heap.region.dataOffset);
-});
-
-test("a tree is drawn level by level: every node of every level", () => {
-  assert.deepEqual(drawTree({ used: 0, starts: 0 }, 2, 256), ["1024 .", " 512 . .", " 256 ...."]);
-  assert.deepEqual(drawTree({ used: 0b1111, starts: 0b0001 }, 2, 256), ["1024 #", " 512 - -", " 256 ----"]);
-  // An own block of two leaves, a shared one of one, and a free leaf.
-  assert.deepEqual(drawTree({ used: 0b0110, starts: 0b0101 }, 2, 256), ["1024 +", " 512 o +", " 256 --#."]);
-  assert.deepEqual(drawTree({ used: 0xfff1, starts: 0x0111 }, 4, 2), [
-    "32 +",
-    "16 +       #",
-    " 8 +   #   -   -",
-    " 4 + . - - - - - -",
-    " 2 #...------------",
-  ]);
-  assert.deepEqual(drawTree({ used: 1, starts: 1 }, 0, 16), ["16 #"]);
-});
-
-test("a heap is drawn with its sizes, offsets, hints, flags, owners and all bits", (t) => {
-  const heap = makeHeap(t);
-  const other = openHeap(t, heap);
-  heap.alloc(32);
-  const owned = allocOwned(coreOf(heap), 512);
-  const { dataOffset, geometry } = {
-    ...heap.region,
-    ...heap.region.session,
-    dataOffset: heap.region.dataOffset,
-  };
-  const drawn = drawBuddy(heap.region, { count: 2 });
-  const lines = drawn.split("\n");
-  const page = dataOffset / 65536;
-  assert.deepEqual(lines.slice(0, 3), [
-    `buddy heap ${heap.region.name}: blocks of 32 to 1024 bytes, 6 levels, 32 leaves in a maximal block`,
-    `table at ${geometry.tableOffset}, 520 bytes a page; side table at ${geometry.sideOffset}, ${geometry.sideBytes} bytes; data at ${dataOffset}`,
-    `pages ${page} to ${page + 3}; high water ${page + 1}`,
-  ]);
-  assert.equal(
-    lines[3],
-    `slot 0 looks at 32: ${dataOffset}, 64: -, 128: -, 256: -, 512: ${dataOffset}, 1024: -`,
-  );
-  assert.equal(lines[4], "slot 1 looks at 32: -, 64: -, 128: -, 256: -, 512: -, 1024: -");
-  assert.equal(lines[5], `page ${page} at ${dataOffset}: flags 0x00000001 (owners)`);
-  assert.equal(lines[6], `  ${dataOffset}: used 0xfffe0001 starts 0x00010001 owners ${owned}: slot 0`);
-  assert.deepEqual(lines.slice(7, 13), [
-    "    1024 +",
-    "     512 +               o",
-    "     256 +       .       -       -",
-    "     128 +   .   .   .   -   -   -   -",
-    "      64 + . . . . . . . - - - - - - - -",
-    "      32 #...............----------------",
-  ]);
-  assert.equal(lines[13], `  ${dataOffset + 1024}: used 0x00000000 starts 0x00000000`);
-  assert.equal(lines.length, 21);
-  other.close();
-  // From anywhere on; never outside the heap.
-  assert.match(
-    drawBuddy(heap.region, { fromOffset: dataOffset + 65536, count: 1 }),
-    new RegExp(`page ${page + 1} at`),
-  );
-  assert.doesNotMatch(drawBuddy(heap.region, { fromOffset: 2 ** 32 - 1, count: 9 }), /page \d+ at/);
 });

@@ -39,7 +39,7 @@ type Step = { readonly by: number } & (
   | { readonly kind: "leave" | "die"; readonly early: boolean }
 );
 
-const by = fc.nat(1);
+const actor = fc.nat(1);
 const pick = fc.nat(9999);
 const byte = fc.integer({ min: 1, max: 255 });
 const owned = fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, fc.constant(true));
@@ -53,24 +53,37 @@ const sizeBytes = fc.oneof(
 const alignmentBytes = fc.integer({ min: 0, max: 16 }).map((shift) => 2 ** shift);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("alloc" as const), by, sizeBytes, byte, owned }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant("alloc" as const), by: actor, sizeBytes, byte, owned }),
+  },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constant("alloc" as const), by, sizeBytes, byte, owned, alignmentBytes }),
+    arbitrary: fc.record({
+      kind: fc.constant("alloc" as const),
+      by: actor,
+      sizeBytes,
+      byte,
+      owned,
+      alignmentBytes,
+    }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("calloc" as const), by, sizeBytes, byte, owned }) },
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant("realloc" as const), by, pick, sizeBytes }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("free" as const), by, pick }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("freeTwice" as const), by, pick }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("calloc" as const), by: actor, sizeBytes, byte, owned }),
+  },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant("realloc" as const), by: actor, pick, sizeBytes }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("free" as const), by: actor, pick }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("freeTwice" as const), by: actor, pick }) },
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constantFrom("share" as const, "adopt" as const), by, pick }),
+    arbitrary: fc.record({ kind: fc.constantFrom("share" as const, "adopt" as const), by: actor, pick }),
   },
   {
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant("freeMany" as const),
-      by,
+      by: actor,
       picks: fc.array(pick, { maxLength: 20 }),
     }),
   },
@@ -78,7 +91,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constantFrom("leave" as const, "die" as const),
-      by,
+      by: actor,
       early: fc.boolean(),
     }),
   },
@@ -87,7 +100,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** Many blocks of one size, so that pages fill up and empty: single calls seldom do that. */
 const burst: fc.Arbitrary<Step> = fc.record({
   kind: fc.constant("allocMany" as const),
-  by,
+  by: actor,
   sizeBytes: fc.constantFrom(24, 100, 512, 1024, 3000, 9000),
   count: fc.integer({ min: 10, max: 140 }),
   byte,
