@@ -15,6 +15,7 @@ import {
   CLASS_LAST,
   PAGE_CLAIMED,
   PAGE_FREE,
+  PAGE_HOLLOW,
   PAGE_MARK,
   PAGE_OWNERS,
   PAGE_RUN,
@@ -22,6 +23,7 @@ import {
   PAGE_RUN_EXTENDING,
   PAGE_RUN_FREEING,
   PAGE_RUN_SHRINKING,
+  PAGE_TRIMMING,
   RUN_OWNED,
   STATE_OWNER_SHIFT,
 } from "../src/layout/page";
@@ -140,6 +142,10 @@ function recoverPage(index: u32, page: usize, state: u64): void {
     case PAGE_RUN_SHRINKING:
       if (classIn(state) == RUN_OWNED) freeOwnedRun(index, page, length);
       else finishShrink(index, other, boundedEnd(index, length) - index, 0);
+      break;
+    case PAGE_TRIMMING:
+      // Whether its storage is still there, or there again, nobody knows.
+      storePageState(page, <u64>PAGE_HOLLOW);
       break;
     case PAGE_OWNERS:
       storePageState(page, isEstablished(index, length) ? runState(PAGE_OWNERS, 0, length, 0) : PAGE_FREE);

@@ -160,14 +160,17 @@ export function releaseSlabPage(index: u32, page: usize, sizeClass: u32): void {
   releasePage(index);
 }
 
-/** Gives back every empty page of this participant. Returns how many. */
+/** Gives back every empty page of this participant, and every empty orphan. Returns how many. */
 export function sweep(): u32 {
   let released: u32 = 0;
   const limit = reachablePages();
   for (let index = firstDataPage(); index < limit; index++) {
     const page = pageAt(index);
     const state = loadPageState(page);
-    if (!isSlab(state) || ownerIn(state) != me || !isEmpty(index, page)) continue;
+    const owner = ownerIn(state);
+    if (!isSlab(state) || (owner != me && owner != 0) || !isEmpty(index, page)) continue;
+    // Somebody else may have had the orphan since it was found empty, and left it again.
+    if (owner == 0 && (!adopt(index, page, state) || !isEmpty(index, page))) continue;
     releaseSlabPage(index, page, classIn(state));
     released++;
   }

@@ -39,7 +39,7 @@ import {
   HEADER_SIZE_BYTES,
 } from "../src/layout/header";
 import { ROOT_SIZE_BYTES } from "../src/layout/root";
-import { CORRUPT, NEED_CATCH_UP, NEED_PAGES, NEED_STORAGE } from "../src/layout/result";
+import { CORRUPT, NEED_CATCH_UP, NEED_PAGES } from "../src/layout/result";
 import { MAX_SLOT_COUNT, S_SCRATCH, SLOT_SIZE_BYTES } from "../src/layout/slot";
 import {
   OWNERS_ENTRY_BYTES,
@@ -77,7 +77,6 @@ export let scratchOffset: usize = 0;
 
 let error: i32 = 0;
 let detail: u32 = 0;
-let detail2: u32 = 0;
 
 /**
  * Reads the header's constants into the instance, checking each against what the others allow, so that nothing
@@ -208,13 +207,6 @@ export function setDetail(value: u32): void {
   detail = value;
 }
 
-/** Records that `count` pages from page `first` on are free but for their storage. */
-export function failNeedingStorage(first: u32, count: u32): void {
-  error = NEED_STORAGE;
-  detail = first;
-  detail2 = count;
-}
-
 /** Why the last call that returned 0 or -1 did. */
 export function lastError(): i32 {
   return error;
@@ -223,13 +215,8 @@ export function lastError(): i32 {
 /**
  * What belongs to lastError(): after NEED_PAGES how many consecutive pages would do; after LOCKED the index of the slot
  * that holds the lock, after NOT_OWNER of the one that owns the block; after CORRUPT the offset of what contradicts itself;
- * after NEED_STORAGE the (first) page.
+ * after NEED_STORAGE the page.
  */
 export function errorDetail(): u32 {
   return detail;
-}
-
-/** After NEED_STORAGE in a slab heap: how many pages. */
-export function errorDetail2(): u32 {
-  return detail2;
 }

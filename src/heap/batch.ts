@@ -34,7 +34,12 @@ export function allocMany(heap: Heap, core: HeapCore, count: number, sizeBytes: 
   // What cannot be had is refused before the heap has grown as far as it can for it.
   const wantedBytes = count * sizeBytes;
   if (wantedBytes > heap.plan.mostDataBytes) {
-    throw outOfMemory(heap.region, { call: "allocMany", sizeBytes: wantedBytes, waitingSinceMs: 0 });
+    throw outOfMemory(heap.region, {
+      call: "allocMany",
+      sizeBytes: wantedBytes,
+      isTried: false,
+      waitingSinceMs: 0,
+    });
   }
   const scratch = scratchOf(heap);
   const handles: Handle[] = [];

@@ -55,6 +55,8 @@ export class Heap implements Disposable {
   readonly #free: HeapCore["free"];
   /** One word: 0 = open and whole (src/region/overlay.ts). */
   readonly #flags: Int32Array;
+  /** Within tryAlloc: nobody will read what an error says. */
+  #isTrying = false;
   readonly #isReadOnly: boolean;
 
   private constructor(region: Region) {
@@ -122,12 +124,15 @@ export class Heap implements Disposable {
 
   /** As alloc; 0 instead of ERR_SHOAL_OUT_OF_MEMORY and ERR_SHOAL_NO_SPACE. */
   tryAlloc(sizeBytes: number, options?: AllocOptions): Handle | 0 {
+    this.#isTrying = true;
     try {
       return this.alloc(sizeBytes, options);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (code === "ERR_SHOAL_OUT_OF_MEMORY" || code === "ERR_SHOAL_NO_SPACE") return 0;
       throw error;
+    } finally {
+      this.#isTrying = false;
     }
   }
 
@@ -383,7 +388,7 @@ export class Heap implements Disposable {
   }
 
   #freeSlowly(handle: Handle, code: number): void {
-    const refused: Refused = { call: "free", sizeBytes: 0, waitingSinceMs: 0 };
+    const refused: Refused = { call: "free", sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
     let result = code;
     while (result !== OK && clear(this.region, this.#core, result, refused)) result = this.#core.free(handle);
     if (result !== OK) throw handleError(this.#core, result, "free", handle);
@@ -408,7 +413,7 @@ export class Heap implements Disposable {
   }
 
   #goOn(call: string, sizeBytes: number, handle: number, step: () => number): number {
-    const refused: Refused = { call, sizeBytes, waitingSinceMs: 0 };
+    const refused: Refused = { call, sizeBytes, isTried: this.#isTrying, waitingSinceMs: 0 };
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const code = this.#core.lastError();
       if (code === TOO_LARGE) throw tooLarge(this.region, refused);

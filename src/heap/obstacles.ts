@@ -7,12 +7,12 @@
 
 import { shoalError } from "../errors.ts";
 import { ALLOCATOR_SLAB, PAGE_SIZE_BYTES } from "../layout/header.ts";
-import { PAGE_FREE } from "../layout/page.ts";
+import { PAGE_FREE, PAGE_HOLLOW } from "../layout/page.ts";
 import { BUSY, LOCKED, NEED_CATCH_UP, NEED_PAGES, NEED_STORAGE } from "../layout/result.ts";
 import type { HeapCore } from "../region/core.ts";
 import type { Region } from "../region/index.ts";
 import { countHeap } from "./stats.ts";
-import { reserveStorage } from "./trim.ts";
+import { restorePages, storeOwners } from "./trim.ts";
 
 /** How long a call waits for a lock whose holder is alive and does not go on. */
 const LOCK_TIMEOUT_MS = 5000;
@@ -28,6 +28,8 @@ export interface Refused {
   readonly call: string;
   /** What it asked for; 0 when it asked for no memory. */
   readonly sizeBytes: number;
+  /** Out of memory is no error to the caller: that costs no count of what there is. */
+  readonly isTried: boolean;
   /** When it began to wait for a lock, in milliseconds (performance.now); 0 = it does not. */
   waitingSinceMs: number;
 }
@@ -42,11 +44,9 @@ export function clear(region: Region, core: HeapCore, code: number, refused: Ref
     case NEED_CATCH_UP:
       return region.catchUp();
     case NEED_PAGES:
-      growFor(region, refused, core.errorDetail() >>> 0);
-      return true;
+      return restorePages(region, core) || growFor(region, refused, core.errorDetail() >>> 0);
     case NEED_STORAGE:
-      reserveStorage(region, core);
-      return true;
+      return storeOwners(region, core);
     case LOCKED:
       awaitLock(region, core.errorDetail() >>> 0, refused);
       return true;
@@ -81,8 +81,8 @@ export function awaitLock(region: Region, holder: number, refused: Refused): voi
  * Adds pages, after looking whether others have or whether the dead have left any. `pages`: for a slab heap how many
  * consecutive ones are wanted, else how many more.
  */
-function growFor(region: Region, refused: Refused, pages: number): void {
-  if (region.catchUp() || region.recover() > 0) return;
+function growFor(region: Region, refused: Refused, pages: number): true {
+  if (region.catchUp() || region.recover() > 0) return true;
   const { allocator, spanPages, growStepPages, dataOffset } = region.session.geometry;
   const current = region.segmentSizeBytes / PAGE_SIZE_BYTES;
   // What is free at the end counts. What cannot be had even with the whole span is not grown for.
@@ -105,6 +105,11 @@ function growFor(region: Region, refused: Refused, pages: number): void {
     if (wished === least) throw error;
     region.growToPages(least);
   }
+  return true;
+}
+
+function isFree(kind: number): boolean {
+  return kind === PAGE_FREE || kind === PAGE_HOLLOW;
 }
 
 /** How many pages before page `end` are free, `most` at most. */
@@ -112,13 +117,14 @@ function freePagesAtEnd({ survey, dataOffset }: Region, end: number, most: numbe
   // The pages before the data are nobody's to allocate, and look free.
   const limit = Math.min(most, end - dataOffset / PAGE_SIZE_BYTES);
   let count = 0;
-  while (count < limit && survey.pageKind(end - 1 - count) === PAGE_FREE) count++;
+  while (count < limit && isFree(survey.pageKind(end - 1 - count))) count++;
   return count;
 }
 
 /** There is no room for what was asked, and there cannot be. */
-export function outOfMemory(region: Region, { call, sizeBytes }: Refused): Error {
+export function outOfMemory(region: Region, { call, sizeBytes, isTried }: Refused): Error {
   const { spanBytes, segmentSizeBytes } = region;
+  if (isTried) return shoalError("ERR_SHOAL_OUT_OF_MEMORY", `${call}: no room`, { call, sizeBytes });
   const { largestFreeBytes } = countHeap(region);
   return shoalError(
     "ERR_SHOAL_OUT_OF_MEMORY",

@@ -171,6 +171,6 @@ function lock(region: Region): void {
   for (let spin = 0; spin < SPINS; spin++) {
     if (core.lockRoots() !== LOCKED) return;
   }
-  const refused = { call: "roots", sizeBytes: 0, waitingSinceMs: 0 };
+  const refused = { call: "roots", sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
   while (core.lockRoots() === LOCKED) awaitLock(region, core.errorDetail() >>> 0, refused);
 }

@@ -63,7 +63,7 @@ export function countSlab(region: Region): BlockCounts {
     const kind = survey.pageKind(index) >>> 0;
     const passed = Math.min(Math.max(survey.pagesAt(index) >>> 0, 1), end - index);
     const isFree = kind === PAGE_FREE || kind === PAGE_HOLLOW;
-    freeInRow = isFree ? freeInRow + 1 : 0;
+    freeInRow = isFree || isGivenBack(region, index, kind) ? freeInRow + 1 : 0;
     largestFreePages = Math.max(largestFreePages, freeInRow);
     if (kind === PAGE_HOLLOW) tally.pages.hollow++;
     if (isFree) tally.pages.free++;
@@ -79,6 +79,14 @@ export function countSlab(region: Region): BlockCounts {
     index += passed;
   }
   return resultOf(tally, { total: end, ...tally.pages }, largestFreePages, survey);
+}
+
+/** Whether the caller's next search for pages frees this one: it is empty, and the caller's own or an orphan. */
+function isGivenBack({ survey, session }: Region, index: number, kind: number): boolean {
+  if (!SLAB_KINDS.has(kind) || session.slotIndex < 0) return false;
+  const owner = survey.pageOwner(index) >>> 0;
+  if (owner !== 0 && owner !== session.slotIndex + 1) return false;
+  return survey.pageFreeBlocks(index) === survey.pageBlockCount(index);
 }
 
 function addSlabPage(survey: Survey, index: number, tally: Tally): void {

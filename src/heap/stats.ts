@@ -39,7 +39,7 @@ export interface HeapStats {
   readonly usedBytes: number;
   /** Bytes that can still be allocated in the segment as it is, if the sizes fit. */
   readonly freeBytes: number;
-  /** The largest request that would succeed without growing. */
+  /** The largest request of the caller's that would succeed without growing. */
   readonly largestFreeBytes: number;
   /** 0 = what is free is in one piece, towards 1 = in many small ones: 1 - largestFreeBytes / freeBytes. */
   readonly fragmentation: number;

@@ -27,8 +27,8 @@ export const BUSY = 10;
 /** The block is owned by another participant: the one in slot `errorDetail()`. */
 export const NOT_OWNER = 11;
 /**
- * Storage is missing: reserve it, tell the core (noteStorage), call again. Slab heaps: for `errorDetail2()` pages from page
- * `errorDetail()` on. Buddy heaps: for the side table's part for page `errorDetail()`.
+ * Storage is missing for the part of a buddy heap's side table that is about page `errorDetail()`: reserve it, tell the core
+ * (noteStorage), call again.
  */
 export const NEED_STORAGE = 12;
 

@@ -66,6 +66,16 @@ export interface HeapCore extends Core {
   rootSet(nameLength: number, handle: number): number;
 }
 
+/** What a slab heap's module exports beside that: core/storage.ts. */
+export interface SlabCore extends HeapCore {
+  /** The first of the next free pages at or after `from`, claimed (errorDetail(): how many); 0 = there are none. */
+  trimFrom(from: number): number;
+  /** The first of `length` pages in a row that are free or hollow, the latter claimed; 0 = there are no such. */
+  claimHollow(length: number): number;
+  /** Claimed ones of these pages are free again (`isStored`: 1) or hollow (0). */
+  settleStorage(first: number, count: number, isStored: number): void;
+}
+
 /** What core/survey.ts exports: what only looks. */
 export interface Survey {
   attach(): number;

@@ -13,7 +13,7 @@ import {
   PAGE_RUN,
 } from "../../src/layout/page.ts";
 import { NEED_PAGES, NOT_OWNER, OK } from "../../src/layout/result.ts";
-import type { HeapCore, Survey } from "../../src/region/core.ts";
+import type { HeapCore, SlabCore, Survey } from "../../src/region/core.ts";
 import { passName } from "./core-world.ts";
 import type { World } from "./core-world.ts";
 import { assertApart, readHeap, SLAB_KINDS } from "./oracle.ts";
@@ -149,9 +149,26 @@ export function checkSettled(world: World, picture: HeapPicture, gone: readonly 
     assert.equal(world.survey.slotState(slot) & 3, 0, `slot ${slot} can be taken again`);
 }
 
+const isFree = (kind: number): boolean => kind === PAGE_FREE || kind === PAGE_HOLLOW;
+
+/** Every hollow page can be had again: each row of free and hollow pages at once. */
+function restoreAll(world: World, core: SlabCore): void {
+  const rows = readHeap(world.memory.buffer).pages.map(({ kind }) => (isFree(kind) ? "." : "#"));
+  for (const row of rows
+    .join("")
+    .split(/#+/)
+    .sort((a, b) => b.length - a.length)) {
+    if (row === "") continue;
+    const page = core.claimHollow(row.length);
+    assert.notEqual(page, 0, `${row.length} free pages in a row are found`);
+    core.settleStorage(page, row.length, 1);
+  }
+}
+
 /** `core` can use all the room that there is: fills the heap, and gets as many blocks as there are places. */
 export function checkRoom(world: World, core: HeapCore, slot: number, scenario: Scenario): void {
   const { fillBytes = 1024 } = scenario;
+  restoreAll(world, core as SlabCore);
   const picture = readHeap(world.memory.buffer);
   const perPage = Math.floor((PAGE_SIZE_BYTES - (fillBytes < 1024 ? firstOffset(fillBytes) : 0)) / fillBytes);
   let places = picture.freePages * perPage;
@@ -159,8 +176,8 @@ export function checkRoom(world: World, core: HeapCore, slot: number, scenario: 
     if (!SLAB_KINDS.includes(kind) || (owner !== -1 && owner !== slot)) continue;
     const isRight = world.survey.blockSizeOf(world.survey.pageClass(index)) === fillBytes;
     if (isRight) places += picture.room.get(index)!;
-    // Its own empty pages of other classes it gives back when it finds no other.
-    else if (owner === slot && picture.emptyPages.has(index)) places += perPage;
+    // Its own empty pages of other classes, and empty orphans, it gives back when it finds no other.
+    else if (picture.emptyPages.has(index)) places += perPage;
   }
   const seen = new Map(picture.blocks);
   let count = 0;
@@ -194,7 +211,7 @@ export function checkDrain(world: World, core: HeapCore, slot: number): void {
   }
   assert.equal(core.recoverSlot(slot, 0), OK);
   const picture = readHeap(world.memory.buffer);
-  const kept = picture.pages.filter(({ kind }) => kind !== PAGE_FREE && kind !== PAGE_OWNERS);
+  const kept = picture.pages.filter(({ kind }) => !isFree(kind) && kind !== PAGE_OWNERS);
   assert.deepEqual(kept, [], "every page is free again but those that hold owners");
 }
 

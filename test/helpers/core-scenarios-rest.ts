@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { H_SLOTS_USED } from "../../src/layout/header.ts";
 import { LOCKED, OK } from "../../src/layout/result.ts";
-import type { HeapCore } from "../../src/region/core.ts";
-import { ACTOR, allocMany, H, K, must, OTHER } from "./core-scenario.ts";
+import type { HeapCore, SlabCore } from "../../src/region/core.ts";
+import { ACTOR, allocMany, H, K, leaveOrphan, must, OTHER } from "./core-scenario.ts";
 import type { Scenario } from "./core-scenario.ts";
 import { enter, passName } from "./core-world.ts";
 import type { World } from "./core-world.ts";
@@ -119,4 +119,60 @@ const held: Scenario = {
   outcome: () => ({}),
 };
 
-export const rest: readonly Scenario[] = [...various, ...roots, held];
+const asSlab = (core: HeapCore): SlabCore => core as SlabCore;
+
+/** Gives back what is free, without a system. */
+function trimAll(core: SlabCore): void {
+  for (let page = core.trimFrom(0); page !== 0;) {
+    const count = core.errorDetail();
+    core.settleStorage(page, count, 0);
+    page = core.trimFrom(page + count);
+  }
+}
+
+const storage: Scenario[] = [
+  {
+    name: "trimming, with an empty page, an empty orphan and free ones",
+    setUp(world, core) {
+      const kept = must(core.alloc(K));
+      for (const handle of leaveOrphan(world, 2, H)) assert.equal(core.free(handle), OK);
+      assert.equal(core.free(must(core.alloc(4096))), OK);
+      return { kept };
+    },
+    run(core) {
+      trimAll(asSlab(core));
+      return 0;
+    },
+    outcome: () => ({}),
+  },
+  {
+    name: "restoring two hollow pages",
+    setUp(_world, core) {
+      const kept = must(core.alloc(K));
+      trimAll(asSlab(core));
+      return { kept };
+    },
+    run(core) {
+      const page = asSlab(core).claimHollow(2);
+      assert.notEqual(page, 0);
+      asSlab(core).settleStorage(page, 2, 1);
+      return 0;
+    },
+    outcome: () => ({}),
+  },
+  {
+    name: "giving two hollow pages up",
+    setUp(_world, core) {
+      trimAll(asSlab(core));
+      return {};
+    },
+    run(core) {
+      const page = asSlab(core).claimHollow(2);
+      asSlab(core).settleStorage(page, 2, 0);
+      return 0;
+    },
+    outcome: () => ({}),
+  },
+];
+
+export const rest: readonly Scenario[] = [...various, ...roots, held, ...storage];
