@@ -7,7 +7,6 @@
  * word `owns` in its slot, which is raised before the first block.
  */
 
-import { ALLOCATOR_BUDDY, ALLOCATOR_SLAB } from "../src/layout/header";
 import { NOT_OWNER } from "../src/layout/result";
 import { S_OWNS } from "../src/layout/slot";
 import * as buddy from "./buddy";
@@ -15,25 +14,25 @@ import * as fit from "./fit";
 import { fillBytes, getScratch, getSlotWord, setScratch, setSlotWord } from "./mem";
 import * as slab from "./slab";
 import * as slabOwned from "./slab-owned";
-import { allocator, fail, me, mySlot, setDetail } from "./state";
+import { fail, isBuddyHeap, isSlabHeap, me, mySlot, setDetail } from "./state";
 
 /** Usable bytes of the allocated block at `handle`; 0 when there is none (see lastError()). */
 export function usableSize(handle: u32): u32 {
-  if (allocator == ALLOCATOR_SLAB) return slab.usableSize(handle);
-  if (allocator == ALLOCATOR_BUDDY) return buddy.usableSize(handle);
+  if (isSlabHeap()) return slab.usableSize(handle);
+  if (isBuddyHeap()) return buddy.usableSize(handle);
   return fit.usableSize(handle);
 }
 
 /** Slot index + 1 of the owner of the block at `handle`; 0 when it is shared, or is none. */
 export function ownerOf(handle: u32): u32 {
-  if (allocator == ALLOCATOR_SLAB) return slabOwned.ownerOf(handle);
-  if (allocator == ALLOCATOR_BUDDY) return buddy.ownerOf(handle);
+  if (isSlabHeap()) return slabOwned.ownerOf(handle);
+  if (isBuddyHeap()) return buddy.ownerOf(handle);
   return fit.ownerOf(handle);
 }
 
 export function free(handle: u32): i32 {
-  if (allocator == ALLOCATOR_SLAB) return slab.free(handle);
-  if (allocator == ALLOCATOR_BUDDY) return buddy.free(handle);
+  if (isSlabHeap()) return slab.free(handle);
+  if (isBuddyHeap()) return buddy.free(handle);
   return fit.free(handle);
 }
 
@@ -43,8 +42,8 @@ export function free(handle: u32): i32 {
  */
 export function allocPlaced(sizeBytes: u32, alignmentBytes: u32, owned: bool): u32 {
   if (owned) noteOwning();
-  if (allocator == ALLOCATOR_SLAB) return slabOwned.allocPlaced(sizeBytes, alignmentBytes, owned);
-  if (allocator == ALLOCATOR_BUDDY) return buddy.allocPlaced(sizeBytes, alignmentBytes, owned);
+  if (isSlabHeap()) return slabOwned.allocPlaced(sizeBytes, alignmentBytes, owned);
+  if (isBuddyHeap()) return buddy.allocPlaced(sizeBytes, alignmentBytes, owned);
   return fit.allocPlaced(sizeBytes, alignmentBytes, owned);
 }
 
@@ -57,16 +56,16 @@ export function allocWith(sizeBytes: u32, alignmentBytes: u32, owned: bool, zero
 
 /** The block is nobody's own any more: it outlives everyone. OK for one that is shared already. */
 export function share(handle: u32): i32 {
-  if (allocator == ALLOCATOR_SLAB) return slabOwned.share(handle);
-  if (allocator == ALLOCATOR_BUDDY) return buddy.share(handle);
+  if (isSlabHeap()) return slabOwned.share(handle);
+  if (isBuddyHeap()) return buddy.share(handle);
   return fit.share(handle);
 }
 
 /** The shared block becomes this participant's own. OK for one that is so already. */
 export function adopt(handle: u32): i32 {
   noteOwning();
-  if (allocator == ALLOCATOR_SLAB) return slabOwned.adopt(handle);
-  if (allocator == ALLOCATOR_BUDDY) return buddy.adopt(handle);
+  if (isSlabHeap()) return slabOwned.adopt(handle);
+  if (isBuddyHeap()) return buddy.adopt(handle);
   return fit.adopt(handle);
 }
 
@@ -107,5 +106,5 @@ export function freeBatch(count: u32): u32 {
 
 /** The side table's part for `page` has storage from now on (buddy heaps). */
 export function noteStorage(page: u32): void {
-  if (allocator == ALLOCATOR_BUDDY) buddy.noteStorage(page);
+  if (isBuddyHeap()) buddy.noteStorage(page);
 }

@@ -8,7 +8,7 @@
  * block that nobody knows.
  */
 
-import { ALLOCATOR_BUDDY, ALLOCATOR_SLAB, PAGE_SHIFT } from "../src/layout/header";
+import { PAGE_SHIFT } from "../src/layout/header";
 import { PAGE_RUN, SMALL_LIMIT_BYTES } from "../src/layout/page";
 import { BAD_HANDLE, OK, TOO_LARGE } from "../src/layout/result";
 import { INTENT_NONE } from "../src/layout/slot";
@@ -20,7 +20,7 @@ import { copyBytes, storeIntent } from "./mem";
 import { loadPageState } from "./mem-page";
 import { kindOf, resizeRun, takeBackRun } from "./pages";
 import { allocIntended } from "./slab";
-import { allocator, fail, lastError, mySlot, pageAt, spanPages } from "./state";
+import { fail, isBuddyHeap, isSlabHeap, lastError, mySlot, pageAt, spanPages } from "./state";
 
 /** Resizes the block at `handle` to at least `sizeBytes` (1 or more). Returns its handle, 0 on failure. */
 export function realloc(handle: u32, sizeBytes: u32): u32 {
@@ -41,14 +41,14 @@ export function realloc(handle: u32, sizeBytes: u32): u32 {
     fail(result);
     return 0;
   }
-  if (allocator == ALLOCATOR_SLAB && owner == 0) return moveIntended(handle, old, sizeBytes);
+  if (isSlabHeap() && owner == 0) return moveIntended(handle, old, sizeBytes);
   return moveOwned(handle, old, sizeBytes, owner == 0);
 }
 
 /** Resizes in place. OK; BAD_HANDLE when the block has to move; or why nothing can be done. */
 function resize(handle: u32, old: u32, sizeBytes: u32): i32 {
-  if (allocator == ALLOCATOR_SLAB) return resizeInSlab(handle, old, sizeBytes);
-  if (allocator == ALLOCATOR_BUDDY) return buddy.resize(handle, old, sizeBytes);
+  if (isSlabHeap()) return resizeInSlab(handle, old, sizeBytes);
+  if (isBuddyHeap()) return buddy.resize(handle, old, sizeBytes);
   return fit.resize(handle, old, sizeBytes);
 }
 

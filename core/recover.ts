@@ -12,7 +12,6 @@
  * After a crash at any of its own stores the state is still RECOVERING (or LIVE) and the whole is repeated.
  */
 
-import { ALLOCATOR_BUDDY, ALLOCATOR_FIRST_FIT, ALLOCATOR_SLAB } from "../src/layout/header";
 import { CLASS_SLOTS } from "../src/layout/page";
 import { OK } from "../src/layout/result";
 import {
@@ -41,7 +40,7 @@ import { recoverFit } from "./recover-fit";
 import { recoverSlab } from "./recover-slab";
 import { releaseRootsLockOf } from "./roots";
 import { noteSlotUsed } from "./slots";
-import { allocator, become, slotAt } from "./state";
+import { become, isBuddyHeap, isFitHeap, isSlabHeap, slotAt } from "./state";
 
 /**
  * Takes slot `index` for this participant, which holds the slot's file lock and has recovered it if need be.
@@ -81,9 +80,9 @@ export function recoverSlot(index: u32, died: bool): i32 {
 
 /** What the dead one had begun in the data and what it owned there: `owner` is its slot index + 1. */
 function recoverBlocks(slot: usize, owner: u32): i32 {
-  if (allocator == ALLOCATOR_SLAB) return recoverSlab(slot, owner);
-  if (allocator == ALLOCATOR_BUDDY) return recoverBuddy(slot, owner);
-  if (allocator == ALLOCATOR_FIRST_FIT) return recoverFit(slot, owner);
+  if (isSlabHeap()) return recoverSlab(slot, owner);
+  if (isBuddyHeap()) return recoverBuddy(slot, owner);
+  if (isFitHeap()) return recoverFit(slot, owner);
   return OK;
 }
 

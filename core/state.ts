@@ -61,7 +61,9 @@ export let slotsOffset: usize = 0;
 export let rootCount: u32 = 0;
 export let rootsOffset: usize = 0;
 /** ALLOCATOR_…: what the segment's data is. */
-export let allocator: u32 = 0;
+let allocator: u32 = 0;
+/** As ONLY_ALLOCATOR: the header says which. */
+const ANY_ALLOCATOR: u32 = 255;
 export let tableOffset: usize = 0;
 export let tableBytesPerPage: u32 = 0;
 export let sideOffset: usize = 0;
@@ -74,6 +76,25 @@ export let spanPages: u32 = 0;
 
 /** Where the caller leaves arguments that do not fit in registers: in its slot, so only participants have it. */
 export let scratchOffset: usize = 0;
+
+/**
+ * Which allocator the heap has. A module that is built for one allocator knows (ONLY_ALLOCATOR, set by the build), so that it
+ * holds the functions of no other; the survey is built for any, and the header says it.
+ */
+@inline
+export function isSlabHeap(): bool {
+  return (ONLY_ALLOCATOR == ANY_ALLOCATOR ? allocator : ONLY_ALLOCATOR) == ALLOCATOR_SLAB;
+}
+
+@inline
+export function isBuddyHeap(): bool {
+  return (ONLY_ALLOCATOR == ANY_ALLOCATOR ? allocator : ONLY_ALLOCATOR) == ALLOCATOR_BUDDY;
+}
+
+@inline
+export function isFitHeap(): bool {
+  return (ONLY_ALLOCATOR == ANY_ALLOCATOR ? allocator : ONLY_ALLOCATOR) == ALLOCATOR_FIRST_FIT;
+}
 
 let error: i32 = 0;
 let detail: u32 = 0;
@@ -105,6 +126,7 @@ export function attach(): u32 {
     end = <u64>rootsOffset + <u64>rootCount * ROOT_SIZE_BYTES;
   }
   if (allocator != ALLOCATOR_NONE) {
+    if (ONLY_ALLOCATOR != ANY_ALLOCATOR && allocator != ONLY_ALLOCATOR) return H_ALLOCATOR;
     const offset = attachTables(end);
     if (offset != 0) return offset;
     end = <u64>tableOffset + <u64>spanPages * tableBytesPerPage;
@@ -126,13 +148,13 @@ function attachTables(start: u64): u32 {
   if (<u64>tableOffset < start || (tableOffset & 7) != 0) return H_TABLE_OFFSET;
   if (<u64>sideOffset < start || (sideOffset & 7) != 0) return H_SIDE_OFFSET;
   let expected: u32 = TABLE_BYTES_PER_PAGE;
-  if (allocator == ALLOCATOR_BUDDY) {
+  if (isBuddyHeap()) {
     if (minShift < <u32>BUDDY_LEAST_SHIFT || maxShift > <u32>BUDDY_MOST_SHIFT) return H_MIN_SHIFT;
     if (minShift > maxShift || maxShift - minShift > <u32>BUDDY_MOST_LEVELS) return H_MAX_SHIFT;
     expected = BUDDY_FLAGS_BYTES + ((<u32>PAGE_SIZE_BYTES) >> maxShift) * BUDDY_TREE_BYTES;
-  } else if (allocator == ALLOCATOR_FIRST_FIT) {
+  } else if (isFitHeap()) {
     expected = FIT_TABLE_BYTES_PER_PAGE;
-  } else if (allocator != ALLOCATOR_SLAB) {
+  } else if (!isSlabHeap()) {
     return H_ALLOCATOR;
   }
   if (tableBytesPerPage != expected) return H_TABLE_BYTES_PER_PAGE;
@@ -142,10 +164,10 @@ function attachTables(start: u64): u32 {
 
 /** How long the side table must at least be for the span. */
 function leastSideBytes(): u64 {
-  if (allocator == ALLOCATOR_SLAB) {
+  if (isSlabHeap()) {
     return <u64>((spanPages + PAGES_PER_OWNERS_PAGE - 1) / PAGES_PER_OWNERS_PAGE) * OWNERS_ENTRY_BYTES;
   }
-  if (allocator == ALLOCATOR_BUDDY) {
+  if (isBuddyHeap()) {
     return ((<u64>spanPages) << (PAGE_SHIFT - minShift)) * BUDDY_OWNER_BYTES;
   }
   const pages = (spanPages + INDEX_FAN_OUT - 1) / INDEX_FAN_OUT;

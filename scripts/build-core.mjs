@@ -29,18 +29,24 @@ const commonFlags = [
 const shipped = { flags: ["--noAssert", "--use", "CHECKED=0"], imports: ["env.memory"] };
 const checked = { flags: ["--use", "CHECKED=1"], imports: ["env.memory", "env.checkpoint"] };
 
-const entries = {
-  segment: "core/segment.ts",
-  slab: "core/heap-slab.ts",
-  buddy: "core/heap-buddy.ts",
-  "first-fit": "core/heap-first-fit.ts",
-  survey: "core/survey.ts",
-};
+// `only`: the allocator whose heaps the module is for, by its number in the header (src/layout/header.ts); 255 = any.
+const modules = [
+  { module: "segment", entry: "core/segment.ts", only: 0 },
+  { module: "slab", entry: "core/heap-slab.ts", only: 1 },
+  { module: "buddy", entry: "core/heap-buddy.ts", only: 2 },
+  { module: "first-fit", entry: "core/heap-first-fit.ts", only: 3 },
+  { module: "survey", entry: "core/survey.ts", only: 255 },
+];
 
-const builds = Object.entries(entries).flatMap(([module, entry]) => [
-  { name: `${module}.wasm`, entry, ...shipped },
-  { name: `${module}.checked.wasm`, entry, ...checked },
-]);
+const builds = modules.flatMap(({ module, entry, only }) => {
+  const variant = (name, { flags, imports }) => ({
+    name,
+    entry,
+    flags: [...flags, "--use", `ONLY_ALLOCATOR=${only}`],
+    imports,
+  });
+  return [variant(`${module}.wasm`, shipped), variant(`${module}.checked.wasm`, checked)];
+});
 
 /** The files that `buildCore` writes. */
 export const coreOutputs = builds.map((build) => join(folder, build.name));

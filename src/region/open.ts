@@ -70,8 +70,7 @@ function openUnlessLeftover(
     checkOwner(backing.name, status.ownerUid, options);
     const header = awaitReady(backing, checkTimeout(options.timeoutMs), status.sizeBytes);
     checkContents(header, expected, backing.name);
-    const module = expected === undefined ? "segment" : moduleFor(header.allocator);
-    return attach(backend, backing, header, module, options.readOnly ?? false);
+    return attach(backend, backing, header, moduleFor(header.allocator), options.readOnly ?? false);
   } catch (error) {
     try {
       if (LEFTOVER_CODES.some((code) => isCode(error, code)) && remove(backing)) return undefined;
