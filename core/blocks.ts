@@ -3,7 +3,7 @@
  *
  * A block is *shared*, and outlives everyone, or *owned* by one participant: then only that one may free, resize or share
  * it, and when it dies or leaves the block is freed. Who the owner is, is each allocator's own to keep (slab-owned.ts,
- * buddy.ts, fit.ts); that recovery need not look for what a participant owns when it never owned anything, is said by the
+ * buddy-owned.ts, fit.ts); that recovery need not look for what a participant owns when it never owned anything, is said by the
  * word `owns` in its slot, which is raised before the first block.
  */
 

@@ -1,7 +1,7 @@
 /**
  * The module of slab heaps: the segment module's functions, and those that change such a heap.
  *
- * Each allocator has a module of its own, with the same exports: what is called most is called directly, and an opener
+ * Each allocator has a module of its own, with the same exports (this one has those of storage.ts besides): what is called most is called directly, and an opener
  * pays for the functions of one allocator only.
  */
 

@@ -1,8 +1,9 @@
 /**
  * The segment module: what every opener of a segment needs, heap or not.
  *
- * The core is compiled to three modules, because instantiating costs about 0.7 µs for each exported function and is done
- * at every opening: this one, heap.ts (this and the allocator), and survey.ts (what only looks, instantiated when asked).
+ * The core is compiled to five modules, because instantiating costs about 0.7 µs for each exported function and is done at
+ * every opening: this one, one for each allocator (heap-slab.ts, heap-buddy.ts, heap-first-fit.ts: this and the allocator),
+ * and survey.ts (what only looks, instantiated when asked).
  *
  * One instance belongs to one participant (or to one read-only opener). Calls are not re-entrant and never block; what
  * cannot be done now returns a code (src/layout/result.ts).

@@ -10,7 +10,7 @@ export const BAD_HANDLE = 1;
 export const DOUBLE_FREE = 2;
 /** What was read from the segment contradicts itself. */
 export const CORRUPT = 3;
-/** No room: `neededPages()` more pages would do. */
+/** No room: `errorDetail()` more pages would do (in a row, for slab heaps). */
 export const NEED_PAGES = 4;
 /** The segment is larger than this participant's memory: catch up and call again. */
 export const NEED_CATCH_UP = 5;

@@ -11,9 +11,10 @@
  *      16  thread id u32     20  owns u32: 1 = may own blocks (core/blocks.ts)
  *      24  opened at, f64 (milliseconds since 1970)
  *      32  intent kind u32   36  intent's block u32: what recovery must undo (core/realloc.ts)
- *      64  scratch, 64 B: arguments that do not fit in registers (names)
+ *      64  scratch, 64 B: arguments and results that do not fit in registers (names; handles of a batch)
  *     128  (free)
- *     256  current[64] u32: for each size class, the page allocated from now (a page index; 0 = none)
+ *     256  current[64] u32: slab: for each size class, the page allocated from now (a page index; 0 = none); buddy: where
+ *                           it looks first (buddy.ts)
  */
 
 export const SLOT_SIZE_BYTES = 512;

@@ -31,9 +31,12 @@ export interface CreateOptions {
   readonly backend?: BackendName;
   /** Bytes for the caller's data to begin with. Default 32 KiB (regions: one page in all), 1 MiB (heaps). */
   readonly sizeBytes?: number;
-  /** What the whole segment may grow to. Default 4 GiB, the most there can be; System V segments cannot grow. */
+  /**
+   * What the whole segment may grow to. Default 4 GiB, the most there can be (buddy heaps 512 MiB, first-fit heaps 1 GiB);
+   * System V segments cannot grow.
+   */
   readonly spanBytes?: number;
-  /** How much a growth adds when it is not told. Default: what there is, again. */
+  /** How much a growth adds when it is not told. Default: what there is, again (heaps: 1 to 64 MiB at a time). */
   readonly growStepBytes?: number;
   /** Permission bits, not less the umask. Default 0o600. */
   readonly mode?: number;
