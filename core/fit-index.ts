@@ -24,7 +24,15 @@ import {
   T_CHUNK_CLASSES,
 } from "../src/layout/fit";
 import { startsAt, tableOf, isUsed } from "./fit-blocks";
-import { getAtLeast, getBlockWord, getClass, getLargest, getStarts, setClass } from "./mem-fit";
+import {
+  getAtLeast,
+  getBlockWord,
+  getClass,
+  getLargest,
+  getStarts,
+  loadFitChanges,
+  setClass,
+} from "./mem-fit";
 import { corruptAt, firstDataPage, sideOffset, spanPages } from "./state";
 
 /** Found nothing; or the index contradicts itself (corruptAt() was told). Neither is a place in the data. */
@@ -145,25 +153,37 @@ function contradiction(entry: usize): u32 {
 }
 
 /**
- * Where the last search ended. The next one most often ends there too, and finds it so, by the same steps: but since the
- * steps' results need only be compared with these, the processor need not wait for one before it takes the next.
+ * Where a search may begin: no chunk before `floorChunk` has a free block of class `floorClass` or above, as long as nobody
+ * else has changed the heap, that is, the number of changes is `floorChanges`. Then most searches are one look at one entry.
+ *
+ * It is a matter of which block is the lowest, and of nothing else: what is found there is looked at like anything found.
  */
-let lastPage: u32 = NO_PAGE - 1;
-let lastChunk: u32 = 0;
-let lastNode: usize = 0;
+let floorChunk: u32 = 0;
+let floorClass: u32 = ~0;
+let floorChanges: u32 = 0;
+
+/** This participant is about to change the heap, under the lock, and says of every larger free block: raise. */
+@inline
+export function noteOwnChange(): void {
+  floorChanges++;
+}
 
 /** The lowest chunk that has a free block of class `wanted` or above; NOWHERE, CONTRADICTION. */
 @inline
 function lowestChunk(wanted: u32, pages: u32): u32 {
+  const isKnown = wanted >= floorClass && loadFitChanges() == floorChanges;
+  if (isKnown && getClass(chunkEntry(floorChunk)) >= wanted) return floorChunk;
+  return searchChunk(wanted, pages);
+}
+
+function searchChunk(wanted: u32, pages: u32): u32 {
   const page = pages > <u32>INDEX_FAN_OUT ? lowestPageOfMany(wanted, pages) : lowestPageOfFew(wanted);
-  if (page == lastPage && <u32>ctz(getAtLeast(lastNode, wanted)) == (lastChunk & CHUNKS_MASK))
-    return lastChunk;
   if (page == NO_PAGE) return NOWHERE;
   const chunk = firstChunkIn(page, wanted, pages);
   if (chunk == CONTRADICTION) return chunk;
-  lastPage = page;
-  lastChunk = chunk;
-  lastNode = chunkNode(chunk >> CHUNK_TO_PAGE);
+  floorChunk = chunk;
+  floorClass = wanted;
+  floorChanges = loadFitChanges();
   return chunk;
 }
 
@@ -266,12 +286,20 @@ function lastInChunk(chunk: u32, size: u32): u32 {
   return !isUsed(word) && word >= size ? block : 0;
 }
 
-/** The class of the largest free block that begins in a chunk. */
+/** The class of the largest free block that begins in a chunk. Most often none does, or one block that is used. */
+@inline
 function largestClassIn(chunk: u32): u32 {
   const starts = chunkStarts(chunk);
   const base = chunk << CHUNK_SHIFT;
-  const size = largestInWord(base, getStarts(starts), 0);
-  return classOf(largestInWord(base + 512, getStarts(starts + 8), size) & ~FIT_FLAGS_MASK);
+  const low = getStarts(starts);
+  const high = getStarts(starts + 8);
+  if ((low | high) == 0) return 0;
+  if (high == 0 && (low & (low - 1)) == 0 && isUsed(getBlockWord(base + ((<u32>ctz(low)) << 3)))) return 0;
+  return largestClassOf(base, low, high);
+}
+
+function largestClassOf(base: u32, low: u64, high: u64): u32 {
+  return classOf(largestInWord(base + 512, high, largestInWord(base, low, 0)) & ~FIT_FLAGS_MASK);
 }
 
 @inline
@@ -289,14 +317,16 @@ function largestInWord(base: u32, starts: u64, size: u32): u32 {
 /** A free block of class `sizeClass` begins in `chunk` now. */
 @inline
 export function raise(chunk: u32, sizeClass: u32): void {
+  if (chunk < floorChunk && sizeClass >= floorClass) floorChunk = chunk;
   const entry = chunkEntry(chunk);
   if (getClass(entry) >= sizeClass) return;
   setClass(entry, sizeClass);
-  raiseAbove((chunk >> CHUNK_TO_PAGE) - firstDataPage(), sizeClass);
+  const page = (chunk >> CHUNK_TO_PAGE) - firstDataPage();
+  if (getClass(pageEntry(page)) < sizeClass) raiseAbove(page, sizeClass);
 }
 
 function raiseAbove(page: u32, sizeClass: u32): void {
-  if (!raiseEntry(pageEntry(page), sizeClass)) return;
+  setClass(pageEntry(page), sizeClass);
   if (!raiseEntry(groupEntry(page >> INDEX_SHIFT), sizeClass)) return;
   raiseEntry(topEntry(page >> (INDEX_SHIFT + INDEX_SHIFT)), sizeClass);
 }
@@ -358,6 +388,7 @@ function replace(node: usize, index: u32, before: u32, now: u32): u32 {
 
 /** After a death under the lock: every entry computed anew. Bounded by `pages`, over which the blocks reach. */
 export function rebuildIndex(pages: u32): void {
+  floorClass = ~0;
   const first = firstDataPage();
   for (let page: u32 = 0; page < pages; page++) {
     const chunks = (first + page) << CHUNK_TO_PAGE;

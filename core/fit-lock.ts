@@ -31,7 +31,7 @@ import {
 } from "../src/layout/header";
 import { LOCKED } from "../src/layout/result";
 import { endPageOfBlocks, isStart, isUsed, sizeIn, startBit, startsAt } from "./fit-blocks";
-import { rebuildIndex } from "./fit-index";
+import { noteOwnChange, rebuildIndex } from "./fit-index";
 import {
   addFitChange,
   casHeapLock,
@@ -108,6 +108,7 @@ export function releaseLockOf(owner: u32): void {
 /** If this participant dies, there is to be one free block of `size` bytes at `start`. */
 @inline
 export function recordFree(start: u32, size: u32): void {
+  noteOwnChange();
   addFitChange();
   setFitRecord(H_FIT_FIRST, size);
   setFitRecordStart(start | 1);
@@ -116,6 +117,7 @@ export function recordFree(start: u32, size: u32): void {
 /** If this participant dies, the block at `start` is to have the size word `word`, with `freeBytes` free behind it. */
 @inline
 export function recordTwo(start: u32, word: u32, freeBytes: u32): void {
+  noteOwnChange();
   addFitChange();
   setFitRecord(H_FIT_FIRST, word);
   setFitRecord(H_FIT_SECOND, freeBytes);
