@@ -4,7 +4,8 @@
  * A move allocates, copies, frees. The new block must not be lost if the participant dies before the caller knows of it.
  * So it is the participant's own (blocks.ts) until the old one is free, and shared only then, if the old one was. (A
  * shared block of a slab heap does without: the slot's intent names the new block from before it exists until the old one
- * is free, and recovery frees what it names.) A crash leaves the old block allocated and untouched, or freed; never a
+ * is free, and recovery frees what it names. A first-fit heap moves a block under its lock: were that given up in between,
+ * somebody else might have it when the old block is to be freed, or the new one shared.) A crash leaves the old block allocated and untouched, or freed; never a
  * block that nobody knows.
  */
 
@@ -20,7 +21,7 @@ import { copyBytes, storeIntent } from "./mem";
 import { loadPageState } from "./mem-page";
 import { kindOf, resizeRun, takeBackRun } from "./pages";
 import { allocIntended } from "./slab";
-import { fail, isBuddyHeap, isSlabHeap, lastError, mySlot, pageAt, spanPages } from "./state";
+import { fail, isBuddyHeap, isFitHeap, isSlabHeap, lastError, mySlot, pageAt, spanPages } from "./state";
 
 /** Resizes the block at `handle` to at least `sizeBytes` (1 or more). Returns its handle, 0 on failure. */
 export function realloc(handle: u32, sizeBytes: u32): u32 {
@@ -42,6 +43,7 @@ export function realloc(handle: u32, sizeBytes: u32): u32 {
     return 0;
   }
   if (isSlabHeap() && owner == 0) return moveIntended(handle, old, sizeBytes);
+  if (isFitHeap()) return fit.move(handle, sizeBytes);
   return moveOwned(handle, old, sizeBytes, owner == 0);
 }
 
