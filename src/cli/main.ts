@@ -4,10 +4,10 @@
  * loaded when it is called, so that no command waits for another's imports. Exit codes: output.ts.
  */
 import { readFileSync } from "node:fs";
-import { Argument, Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError } from "commander";
 import { EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE, note, printError, printJson } from "./output.ts";
 import { backendOption } from "./segment-options.ts";
-import { parseCount, parseMode, parseRange, parseSize } from "./sizes.ts";
+import { parseCount, parseSize } from "./sizes.ts";
 
 const MOST_FILLERS = 62;
 
@@ -29,6 +29,23 @@ function act<Arguments extends unknown[]>(load: () => Promise<CommandModule<Argu
       process.exitCode = EXIT_FAILED;
     }
   };
+}
+
+/**
+ * The commands whose options tell of the library's limits and defaults, so that help cannot say anything else. They are
+ * added from the command's own file when its name is among the arguments: commander asks for no options later, not even
+ * for those of a command that `help` is about.
+ */
+const ADD_OPTIONS: Readonly<Record<string, () => Promise<{ addOptions: (command: Command) => void }>>> = {
+  create: () => import("./create.ts"),
+  draw: () => import("./draw.ts"),
+};
+
+async function addLateOptions(program: Command, args: readonly string[]): Promise<void> {
+  for (const command of program.commands) {
+    const load = ADD_OPTIONS[command.name()];
+    if (load !== undefined && args.includes(command.name())) (await load()).addOptions(command);
+  }
 }
 
 function examples(...lines: readonly string[]): string {
@@ -80,21 +97,6 @@ function addSegmentCommands(program: Command): void {
     "create words --allocator buddy --min-block 16 --max-block 512",
   )
     .addArgument(name())
-    .option("-s, --size <size>", "room for data to begin with", parseSize)
-    .option("--span <size>", "what the whole segment may grow to (default 4G)", parseSize)
-    .option("-m, --mode <octal>", "permissions (default 600)", parseMode)
-    .option("--participants <n>", "how many may have it open at once (default 60)", parseCount(1, 1020))
-    .option("--fixed-address", "map it at one address in all processes, so that pointers can be shared")
-    .option("--no-heap", "a plain segment, without a heap in it")
-    .addOption(
-      new Option("-a, --allocator <name>", "how the heap finds blocks (default slab)").choices([
-        "slab",
-        "buddy",
-        "first-fit",
-      ]),
-    )
-    .option("--min-block <size>", "buddy: the smallest block (default 32)", parseSize)
-    .option("--max-block <size>", "buddy: the largest block (default 1k)", parseSize)
     .addOption(backendOption())
     .action(act(() => import("./create.ts")));
   addCommand(program, "ls", "list the segments there are", "ls", "ls --backend file /var/tmp", "ls --json")
@@ -120,7 +122,6 @@ function addSegmentCommands(program: Command): void {
     "draw words --json",
   )
     .addArgument(name())
-    .option("--blocks <range>", "which rows: one number, or two: 0-15 (default 0-63)", parseRange)
     .addOption(backendOption())
     .action(act(() => import("./draw.ts")));
   addCommand(program, "grow", "make a segment's data area at least so large", "grow notes 16M")
@@ -213,9 +214,16 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await build().parseAsync();
+  const program = build();
+  await addLateOptions(program, process.argv.slice(2));
+  await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  if (error.exitCode !== 0) reportUsage(error);
-  process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  if (error instanceof CommanderError) {
+    if (error.exitCode !== 0) reportUsage(error);
+    process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  } else {
+    // A command's file that could not be loaded.
+    printError(error, process.argv.includes("--json"));
+    process.exitCode = EXIT_FAILED;
+  }
 }

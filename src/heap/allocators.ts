@@ -34,6 +34,8 @@ const NUMBERS: Readonly<Record<AllocatorName, number>> = {
   "first-fit": ALLOCATOR_FIRST_FIT,
 };
 
+export const ALLOCATOR_NAMES = Object.keys(NUMBERS) as readonly AllocatorName[];
+
 /** Their numbers in the header. */
 export const HEAP_ALLOCATORS: readonly number[] = Object.values(NUMBERS);
 
@@ -54,7 +56,7 @@ export function contentsOf(options: HeapCreateOptions): Contents {
   if (allocator === undefined) {
     throw shoalError(
       "ERR_SHOAL_ARGUMENT",
-      `allocator must be one of ${Object.keys(NUMBERS).join(", ")}, not ${JSON.stringify(name)}`,
+      `allocator must be one of ${ALLOCATOR_NAMES.join(", ")}, not ${JSON.stringify(name)}`,
       { allocator: String(name) },
     );
   }

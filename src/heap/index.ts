@@ -4,7 +4,7 @@ export type { ErrorDetails, ShoalErrorCode } from "../errors.ts";
 export { asHandle } from "./handle.ts";
 export type { Handle, Pointer } from "./handle.ts";
 export { Heap } from "./heap.ts";
-export { allocatorName } from "./allocators.ts";
+export { ALLOCATOR_NAMES, allocatorName } from "./allocators.ts";
 export type { AllocatorName, HeapCreateOptions } from "./allocators.ts";
 export { environmentOptions } from "./environment.ts";
 export type { EnvironmentOptions } from "./environment.ts";

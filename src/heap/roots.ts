@@ -68,10 +68,10 @@ export function makeRoots(region: Region): Roots {
     return bytes.length;
   };
 
-  const change = (call: () => number): number => {
-    lock(region);
+  const change = (call: string, work: () => number): number => {
+    lock(region, call);
     try {
-      return call();
+      return work();
     } finally {
       core.unlockRoots();
     }
@@ -84,7 +84,7 @@ export function makeRoots(region: Region): Roots {
     const length = pass(name);
     region.catchUp();
     let present = 0;
-    const code = change(() => {
+    const code = change(call, () => {
       if (onlyIfAbsent) present = core.rootGet(length) >>> 0;
       return present === 0 ? core.rootSet(length, handle) : OK;
     });
@@ -110,7 +110,7 @@ export function makeRoots(region: Region): Roots {
     delete(name) {
       checkWritable(region, "roots.delete");
       const length = pass(name);
-      return change(() => core.rootSet(length, 0)) !== NOT_FOUND;
+      return change("roots.delete", () => core.rootSet(length, 0)) !== NOT_FOUND;
     },
     list() {
       region.check();
@@ -166,11 +166,11 @@ function checkWritable(region: Region, call: string): void {
 }
 
 /** Takes the roots lock, recovering its holder if that has died. */
-function lock(region: Region): void {
+function lock(region: Region, call: string): void {
   const core = region.session.overlay.core as HeapCore;
   for (let spin = 0; spin < SPINS; spin++) {
     if (core.lockRoots() !== LOCKED) return;
   }
-  const refused = { call: "roots", sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
+  const refused = { call, sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
   while (core.lockRoots() === LOCKED) awaitLock(region, core.errorDetail() >>> 0, refused);
 }

@@ -1,4 +1,5 @@
-/** A slab heap, page by page: of which class each is, whose, and which of its blocks are in use. */
+/** A slab heap, page by page: of which class each is, whose, which of its blocks are in use, and whose those are. */
+import { RUN_KINDS, SLAB_KINDS } from "../heap/stats-slab.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import {
   BITMAP_PAIR_BYTES,
@@ -8,27 +9,41 @@ import {
   PAGE_BODY,
   PAGE_CLAIMED,
   PAGE_FREE,
+  PAGE_HOLLOW,
+  PAGE_OWNERS,
   PAGE_RUN,
   PAGE_RUN_CLAIMED,
   PAGE_RUN_EXTENDING,
   PAGE_RUN_FREEING,
   PAGE_RUN_SHRINKING,
   PAGE_SLAB,
+  PAGE_SLAB_MARKED,
+  PAGE_TRIMMING,
   REMOTE_IN_PAIR,
   TABLE_BYTES_PER_PAGE,
 } from "../layout/page.ts";
 import type { Region } from "../region/index.ts";
 import type { Rows } from "./rows.ts";
 
+/** A block that is somebody's own. */
+export interface SlabOwned {
+  readonly handle: number;
+  /** Slot index. */
+  readonly ownerSlot: number;
+}
+
 /** A page of 64 KiB. */
 export interface SlabRow {
   readonly number: number;
   readonly offset: number;
-  /** "blocks": cut into blocks of one size. "run": the first page of a large block; "rest": one of its others. */
+  /**
+   * "blocks": cut into blocks of one size; "blocks, marked": and some may be owned. "run": the first page of a large block;
+   * "rest": one of its others. "owners": it holds who owns the blocks of marked pages.
+   */
   readonly kind: string;
   /** Of a page with blocks; of a run its pages' size; else 0. */
   readonly blockSizeBytes: number;
-  /** Whose page it is: a slot's index, -1 = nobody's. */
+  /** Whose page, or whose own run, it is, or who is changing it: a slot's index, -1 = nobody's (a run: it is shared). */
   readonly ownerSlot: number;
   readonly used: number;
   readonly free: number;
@@ -36,12 +51,18 @@ export interface SlabRow {
   readonly firstBlockOffset: number;
   /** One character for each block: "#" in use, "." free. */
   readonly bits: string;
+  /** Which of the page's blocks are owned, in the order of their handles. The others in use are shared. */
+  readonly owned: readonly SlabOwned[];
 }
 
 const KINDS: Readonly<Record<number, string>> = {
   [PAGE_FREE]: "free",
   [PAGE_CLAIMED]: "being claimed",
   [PAGE_SLAB]: "blocks",
+  [PAGE_SLAB_MARKED]: "blocks, marked",
+  [PAGE_OWNERS]: "owners",
+  [PAGE_HOLLOW]: "free, without storage",
+  [PAGE_TRIMMING]: "storage being given back or got",
   [PAGE_RUN_CLAIMED]: "run being claimed",
   [PAGE_RUN]: "run",
   [PAGE_BODY]: "rest",
@@ -64,25 +85,36 @@ function drawPage(region: Region, number: number, index: number): SlabRow {
   const { survey } = region;
   const kind = survey.pageKind(index) >>> 0;
   const offset = index * PAGE_SIZE_BYTES;
-  const row = { number, offset, kind: KINDS[kind] ?? `kind ${kind}`, firstBlockOffset: 0 };
-  if (kind !== PAGE_SLAB) {
-    const isRun = kind === PAGE_RUN;
+  const ownerSlot = (survey.pageOwner(index) >>> 0) - 1;
+  const row = { number, offset, kind: KINDS[kind] ?? `kind ${kind}`, ownerSlot };
+  if (!SLAB_KINDS.has(kind)) {
+    const isRun = RUN_KINDS.has(kind);
     const blockSizeBytes = isRun ? (survey.pagesAt(index) >>> 0) * PAGE_SIZE_BYTES : 0;
-    return { ...row, blockSizeBytes, ownerSlot: -1, used: isRun ? 1 : 0, free: 0, bits: "" };
+    return { ...row, blockSizeBytes, used: isRun ? 1 : 0, free: 0, firstBlockOffset: 0, bits: "", owned: [] };
   }
   const blockCount = Math.min(survey.pageBlockCount(index) >>> 0, PAGE_SIZE_BYTES);
   const bits = readBits(region, index, blockCount);
   const free = bits.split(".").length - 1;
   const words = new DataView(region.buffer, descriptorOffset(region, index), TABLE_BYTES_PER_PAGE);
+  const blockSizeBytes = survey.blockSizeOf(survey.pageClass(index) >>> 0) >>> 0;
+  const firstBlockOffset = offset + words.getUint32(P_FIRST, true);
   return {
     ...row,
-    blockSizeBytes: survey.blockSizeOf(survey.pageClass(index) >>> 0) >>> 0,
-    ownerSlot: (survey.pageOwner(index) >>> 0) - 1,
+    blockSizeBytes,
     used: blockCount - free,
     free,
-    firstBlockOffset: offset + words.getUint32(P_FIRST, true),
+    firstBlockOffset,
     bits,
+    owned: kind === PAGE_SLAB_MARKED ? ownedOf(region, bits, firstBlockOffset, blockSizeBytes) : [],
   };
+}
+
+/** Which blocks of a marked page are owned; `bits` says which there are. */
+function ownedOf({ survey }: Region, bits: string, first: number, sizeBytes: number): SlabOwned[] {
+  return Array.from(bits, (bit, block) => {
+    const handle = first + block * sizeBytes;
+    return { handle, ownerSlot: bit === "#" ? (survey.ownerOf(handle) >>> 0) - 1 : -1 };
+  }).filter(({ ownerSlot }) => ownerSlot >= 0);
 }
 
 function descriptorOffset({ session }: Region, index: number): number {

@@ -5,6 +5,7 @@ import type { SlabRow } from "./draw-slab.ts";
 import type { Bookkeeping, HeapDrawing } from "./draw.ts";
 
 const MOST_BITS = 64;
+const MOST_COLUMNS = 100;
 
 function ownerText(ownerSlot: number): string {
   return ownerSlot < 0 ? "" : `, slot ${ownerSlot}'s`;
@@ -27,14 +28,46 @@ function shorten(bits: string): string {
 }
 
 /** What there is to say about a row in one word, if that is all. */
-function plainSlab({ bits, blockSizeBytes, kind }: SlabRow): string | undefined {
-  return bits === "" && blockSizeBytes === 0 ? kind : undefined;
+function plainSlab({ bits, blockSizeBytes, kind, ownerSlot }: SlabRow): string | undefined {
+  return bits === "" && blockSizeBytes === 0 ? `${kind}${ownerText(ownerSlot)}` : undefined;
 }
 
-function slabText({ number, kind, blockSizeBytes, ownerSlot, used, free, bits }: SlabRow): string {
-  if (bits === "") return `${numbers(number)}  ${kind} of ${blockSizeBytes} B`;
+function slabText(row: SlabRow): string {
+  const { number, kind, blockSizeBytes, ownerSlot, used, free, bits } = row;
+  if (bits === "") return `${numbers(number)}  ${kind} of ${blockSizeBytes} B${ownerText(ownerSlot)}`;
   const facts = `${blockSizeBytes} B, ${used} of ${used + free} used${ownerText(ownerSlot)}`;
-  return `${numbers(number)}  ${facts.padEnd(38)} ${shorten(bits)}`;
+  return [`${numbers(number)}  ${facts.padEnd(38)} ${shorten(bits)}`, ...ownedLines(row)].join("\n");
+}
+
+/** Of each participant that owns blocks of a page a line: which, by their places in it. */
+function ownedLines({ owned, firstBlockOffset, blockSizeBytes }: SlabRow): string[] {
+  const blocksOf = new Map<number, number[]>();
+  for (const { handle, ownerSlot } of owned) {
+    const block = (handle - firstBlockOffset) / blockSizeBytes;
+    const blocks = blocksOf.get(ownerSlot);
+    if (blocks === undefined) blocksOf.set(ownerSlot, [block]);
+    else blocks.push(block);
+  }
+  return Array.from(blocksOf, ([slot, blocks]) => {
+    const line = `${" ".repeat(13)}slot ${slot} owns ${blocks.length}: `;
+    return line + rangesText(blocks, MOST_COLUMNS - line.length);
+  });
+}
+
+/** Ascending numbers as "0, 2-5, 9": as many as have room, then "…". */
+function rangesText(values: readonly number[], roomColumns: number): string {
+  let text = "";
+  for (let at = 0; at < values.length;) {
+    let last = at;
+    while (values[last + 1] === values[last]! + 1) last++;
+    const range = last === at ? String(values[at]!) : `${values[at]!}-${values[last]!}`;
+    const separator = text === "" ? "" : ", ";
+    if (text.length + separator.length + range.length + ", …".length > roomColumns)
+      return `${text}${separator}…`;
+    text += separator + range;
+    at = last + 1;
+  }
+  return text;
 }
 
 function plainBuddy({ blocks, usedBits }: BuddyRow): string | undefined {
@@ -79,7 +112,7 @@ function firstFitLine({ number, offset, sizeBytes, used, ownerSlot }: FirstFitRo
 }
 
 const LEGENDS = {
-  slab: "blocks: # in use, . free; where a character stands for several, tenths of them in use",
+  slab: "blocks: # in use, . free; where a character stands for several, tenths of them in use; owned ones by number",
   buddy: "[== a block of the level's size, {== an owned one; : split further, - inside a larger one, . free",
   "first-fit": "sizes with their headers of 8 bytes",
 } as const;

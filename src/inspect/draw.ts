@@ -21,7 +21,7 @@ import type { InspectOptions } from "./segment.ts";
 export interface DrawOptions {
   /** Default 0. */
   readonly from?: number;
-  /** The last one; default: 63 more than the first. */
+  /** The last one. Default: 63 more than the first. */
   readonly to?: number;
 }
 
@@ -45,7 +45,8 @@ export type HeapDrawing =
   | Drawing<"buddy", "maximal block", BuddyRow>
   | Drawing<"first-fit", "block", FirstFitRow>;
 
-const DEFAULT_ROWS = 64;
+/** How many rows are drawn from the first one on. */
+export const DEFAULT_ROWS = 64;
 
 function rangeOf({ from = 0, to = from + DEFAULT_ROWS - 1 }: DrawOptions): { from: number; to: number } {
   if (Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 0 && to >= from) return { from, to };

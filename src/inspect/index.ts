@@ -2,9 +2,9 @@
 export { writeDebugFile } from "./debug-file.ts";
 export type { BuddyBlock, BuddyLevel, BuddyRow } from "./draw-buddy.ts";
 export type { FirstFitRow } from "./draw-first-fit.ts";
-export type { SlabRow } from "./draw-slab.ts";
+export type { SlabOwned, SlabRow } from "./draw-slab.ts";
 export { formatDrawing } from "./draw-text.ts";
-export { drawHeap, drawSegment } from "./draw.ts";
+export { DEFAULT_ROWS, drawHeap, drawSegment } from "./draw.ts";
 export type { Bookkeeping, DrawOptions, HeapDrawing } from "./draw.ts";
 export type { PageMap } from "./page-map.ts";
 export { inspectSegment, listSegments, verifySegment } from "./segment.ts";

@@ -17,8 +17,8 @@ import {
 } from "../layout/header.ts";
 import { OWNERS_ENTRY_BYTES, PAGES_PER_OWNERS_PAGE, TABLE_BYTES_PER_PAGE } from "../layout/page.ts";
 import { ROOT_COUNT, ROOT_SIZE_BYTES } from "../layout/root.ts";
-import { MAX_SLOT_COUNT, SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import { DEFAULT_PARTICIPANT_COUNT, DEFAULT_REGION_SIZE_BYTES } from "./options.ts";
+import { SLOT_SIZE_BYTES } from "../layout/slot.ts";
+import { DEFAULT_PARTICIPANT_COUNT, DEFAULT_REGION_SIZE_BYTES, MOST_PARTICIPANT_COUNT } from "./options.ts";
 import type { CreateOptions } from "./options.ts";
 
 /** The largest segment there can be: 4 GiB. */
@@ -78,11 +78,11 @@ export function checkSizeBytes(what: string, bytes: number): number {
 }
 
 function checkCount(count: number): number {
-  if (Number.isInteger(count) && count >= 1 && count <= MAX_SLOT_COUNT) return count;
+  if (Number.isInteger(count) && count >= 1 && count <= MOST_PARTICIPANT_COUNT) return count;
   throw shoalError(
     "ERR_SHOAL_ARGUMENT",
-    `maxParticipants must be an integer from 1 to ${MAX_SLOT_COUNT}, not ${String(count)}`,
-    { what: "maxParticipants", value: String(count), least: 1, most: MAX_SLOT_COUNT },
+    `maxParticipants must be an integer from 1 to ${MOST_PARTICIPANT_COUNT}, not ${String(count)}`,
+    { what: "maxParticipants", value: String(count), least: 1, most: MOST_PARTICIPANT_COUNT },
   );
 }
 

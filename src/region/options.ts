@@ -3,7 +3,7 @@
  */
 
 import { shoalError } from "../errors.ts";
-import { DEFAULT_SLOT_COUNT } from "../layout/slot.ts";
+import { DEFAULT_SLOT_COUNT, MAX_SLOT_COUNT } from "../layout/slot.ts";
 
 /** What a segment is kept in. */
 export type BackendName = "posix" | "file" | "sysv" | "anonymous";
@@ -71,6 +71,7 @@ export const EMPTY_GRACE_MS = 50;
 export const DEFAULT_REGION_SIZE_BYTES = 32 * 1024;
 export const DEFAULT_MODE = 0o600;
 export const DEFAULT_PARTICIPANT_COUNT = DEFAULT_SLOT_COUNT;
+export const MOST_PARTICIPANT_COUNT = MAX_SLOT_COUNT;
 
 /** The backend's name, checked. */
 export function checkBackend(name: BackendName): BackendName {

@@ -5,6 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Heap } from "../../src/heap/index.ts";
+import type { AllocatorName } from "../../src/heap/index.ts";
+import { formatMode, formatSize } from "../../src/cli/sizes.ts";
+import { DEFAULT_SLOT_COUNT, MAX_SLOT_COUNT } from "../../src/layout/slot.ts";
+import { DEFAULT_MODE } from "../../src/region/options.ts";
 import { Region } from "../../src/region/index.ts";
 import { freshPosixName as freshName } from "../helpers/segments.ts";
 import { runJson, runShoal, sharedNames } from "./shoal.ts";
@@ -30,6 +34,50 @@ for (const command of commands) {
     assert.match(text, /--json/);
   });
 }
+
+test("shoal create --help says the defaults and limits that there are", async () => {
+  const { stdout } = await runShoal("create", "--help");
+  const help = stdout.toString().replace(/\s+/g, " ");
+  const span = (allocator: AllocatorName): string => formatSize(Heap.plan({ allocator }).spanBytes);
+  const { minBlockBytes, maxBlockBytes } = Heap.plan({ allocator: "buddy" });
+  for (const words of [
+    `1 to ${MAX_SLOT_COUNT}, default ${DEFAULT_SLOT_COUNT})`,
+    `(default ${span("slab")}; buddy ${span("buddy")}, first-fit ${span("first-fit")})`,
+    `(default ${formatSize(Heap.plan().dataBytes)};`,
+    `smallest block (default ${formatSize(minBlockBytes)})`,
+    `largest block (default ${formatSize(maxBlockBytes)})`,
+    `(default ${formatMode(DEFAULT_MODE)})`,
+    `choices: "slab", "buddy", "first-fit"`,
+  ])
+    assert.ok(help.includes(words), `${words} is not in: ${help}`);
+});
+
+test("shoal create makes what its help says when it is asked for nothing else", async (t) => {
+  const name = freshName(t);
+  const facts = (await runJson(0, "create", name)) as Record<string, unknown>;
+  const { spanBytes, dataBytes } = Heap.plan();
+  assert.deepEqual(
+    [facts["spanBytes"], facts["sizeBytes"], facts["mode"]],
+    [spanBytes, dataBytes, formatMode(DEFAULT_MODE)],
+  );
+  using heap = Heap.open(name);
+  assert.equal(heap.region.session.geometry.slotCount, DEFAULT_SLOT_COUNT);
+});
+
+test("shoal create --participants takes as many as a segment can have, and refuses more as bad usage", async (t) => {
+  const most = freshName(t);
+  await runJson(0, "create", most, "--participants", String(MAX_SLOT_COUNT));
+  using heap = Heap.open(most);
+  assert.equal(heap.region.session.geometry.slotCount, MAX_SLOT_COUNT);
+  const more = String(MAX_SLOT_COUNT + 1);
+  const { error } = (await runJson(2, "create", freshName(t), "--participants", more)) as Failure;
+  assert.equal(error.code, "ERR_SHOAL_USAGE");
+});
+
+test("shoal help create shows the same as create --help", async () => {
+  const [one, other] = [await runShoal("help", "create"), await runShoal("create", "--help")];
+  assert.equal(one.stdout.toString(), other.stdout.toString());
+});
 
 test("shoal --version prints the package's version", async () => {
   const { code, stdout } = await runShoal("--version");

@@ -4,10 +4,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Heap } from "../../src/heap/index.ts";
+import { LAST_KIND, TABLE_BYTES_PER_PAGE } from "../../src/layout/page.ts";
 import { drawHeap, drawSegment, formatDrawing, writeDebugFile } from "../../src/inspect/index.ts";
 import type { DrawOptions, HeapDrawing } from "../../src/inspect/index.ts";
 import { leaksNothing, throwsCode } from "../helpers/assertions.ts";
-import { createHeap, openHeap } from "../helpers/heaps.ts";
+import { assertSound, createHeap, openHeap } from "../helpers/heaps.ts";
 import { freshFolder, freshPosixName } from "../helpers/segments.ts";
 
 type Drawn<Name extends HeapDrawing["allocator"]> = Extract<HeapDrawing, { allocator: Name }>;
@@ -72,6 +73,88 @@ test("the page's rows sum up to the heap's statistics", (t) => {
   );
   assert.equal(rows.filter(({ kind }) => kind === "blocks").length, pages.slab);
   assert.equal(rows.filter(({ kind }) => kind === "free").length, pages.free);
+});
+
+test("a page in which blocks are owned says which, and whose", (t) => {
+  const heap = createHeap(t);
+  const other = openHeap(t, heap);
+  const handles = Array.from({ length: 6 }, () => heap.alloc(1024, { owned: true }));
+  heap.share(handles[1]!);
+  heap.share(handles[4]!);
+  other.adopt(handles[4]!);
+  heap.free(handles[5]!);
+  const large = other.alloc(100_000, { owned: true });
+  const drawing = drawn(heap, "slab");
+  const { rows } = drawing;
+  const page = rows.find(({ blockSizeBytes }) => blockSizeBytes === 1024)!;
+  const [mine, theirs] = [heap.region.slotIndex, other.region.slotIndex];
+  assert.deepEqual([page.kind, page.ownerSlot, page.used], ["blocks, marked", mine, 5]);
+  assert.equal(page.bits, "#####".padEnd(64, ".").slice(0, page.bits.length));
+  assert.equal(page.free, page.bits.length - 5);
+  assert.equal(page.firstBlockOffset, handles[0]);
+  assert.deepEqual(page.owned, [
+    { handle: handles[0], ownerSlot: mine },
+    { handle: handles[2], ownerSlot: mine },
+    { handle: handles[3], ownerSlot: mine },
+    { handle: handles[4], ownerSlot: theirs },
+  ]);
+  const run = rows.find(({ offset }) => offset === large)!;
+  assert.deepEqual([run.kind, run.ownerSlot, run.used, run.blockSizeBytes], ["run", theirs, 1, 131_072]);
+  assert.equal(rows.filter(({ kind }) => kind === "owners").length, 1);
+  const used = rows.reduce((total, row) => total + row.used, 0);
+  assert.equal(used, heap.stats().blocks.used);
+  const text = formatDrawing(drawing);
+  assert.match(text, / 1024 B, 5 of \d+ used, slot 0's +#####\./);
+  assert.match(text, /^ +slot 0 owns 3: 0, 2-3$/m);
+  assert.match(text, /^ +slot 1 owns 1: 4$/m);
+  assert.match(text, /run of 131072 B, slot 1's$/m);
+  assert.match(text, / {2}owners$/m);
+  for (const handle of [handles[0]!, handles[2]!, handles[3]!]) heap.share(handle);
+  other.share(handles[4]!);
+  const shared = drawn(heap, "slab").rows.find(({ blockSizeBytes }) => blockSizeBytes === 1024)!;
+  assert.deepEqual([shared.kind, shared.used, shared.owned], ["blocks, marked", 5, []]);
+});
+
+test("a page with hundreds of owned blocks is drawn in lines that can be read", (t) => {
+  const heap = createHeap(t);
+  const handles = Array.from({ length: 800 }, () => heap.alloc(16, { owned: true }));
+  for (const [index, handle] of handles.entries()) if (index % 2 === 1) heap.share(handle);
+  const drawing = drawn(heap, "slab");
+  assert.equal(
+    drawing.rows.reduce((total, { owned }) => total + owned.length, 0),
+    400,
+  );
+  const lines = formatDrawing(drawing).split("\n");
+  assert.ok(lines.some((line) => /slot 0 owns 400: 0, 2, 4, .*, …$/.test(line)));
+  assert.ok(lines.every((line) => line.length <= 120));
+});
+
+test("pages whose storage was given back are drawn as such", (t) => {
+  const heap = createHeap(t);
+  heap.free(heap.alloc(300_000));
+  assert.ok(heap.trim() > 0);
+  const { pages } = heap.stats();
+  const drawing = drawn(heap, "slab");
+  const hollow = drawing.rows.filter(({ kind }) => kind === "free, without storage");
+  assert.ok(pages.hollow > 0);
+  assert.equal(hollow.length, pages.hollow);
+  assert.match(formatDrawing(drawing), / {2}free, without storage$/m);
+});
+
+test("every kind of page that there is has words of its own", (t) => {
+  const heap = createHeap(t);
+  const { tableOffset, dataOffset } = heap.region.session.geometry;
+  const number = drawHeap(heap).count - 1;
+  const at = tableOffset + (dataOffset / 65536 + number) * TABLE_BYTES_PER_PAGE;
+  const state = new BigUint64Array(heap.region.buffer, at, 1);
+  const words = Array.from({ length: LAST_KIND + 1 }, (_, kind) => {
+    state[0] = BigInt(kind);
+    return drawn(heap, "slab", { from: number }).rows[0]!.kind;
+  });
+  state[0] = 0n;
+  assert.equal(new Set(words).size, words.length, words.join("; "));
+  for (const word of words) assert.doesNotMatch(word, /^kind /);
+  assertSound(heap);
 });
 
 test("a range of rows is drawn, and what is none is refused", (t) => {
