@@ -32,6 +32,8 @@ export interface Search {
   onState?(view: View): void;
   /** At most so many preemptions; without it, all schedules. */
   readonly preemptions?: number;
+  /** True: go no further. */
+  isOver?(states: number): boolean;
 }
 
 export interface Explored {
@@ -39,6 +41,8 @@ export interface Explored {
   readonly schedules: number;
   readonly states: number;
   readonly steps: number;
+  /** Nothing was left out. */
+  readonly isWhole: boolean;
 }
 
 /** Which participants touch which granules: a bit for each that reads (the lower four) and writes (the upper four). */
@@ -102,6 +106,7 @@ function walk(search: Search, touches: Touches): Explored | undefined {
   const view: View = { path, positions, before };
   let [schedules, steps] = [0, 0];
   let isStale = false;
+  let isOver = false;
 
   const keyOf = (): number => {
     let [low, high] = [journal.low(), journal.high()];
@@ -130,6 +135,8 @@ function walk(search: Search, touches: Touches): Explored | undefined {
       return;
     }
     seen.set(key, left);
+    isOver ||= search.isOver?.(seen.size) === true;
+    if (isOver) return;
     if (known === undefined) search.onState?.(view);
     if (positions.every(({ isDone }) => isDone)) {
       schedules++;
@@ -137,9 +144,10 @@ function walk(search: Search, touches: Touches): Explored | undefined {
       return;
     }
     const alone = unnoticed();
-    for (let index = 0; index < positions.length && !isStale; index++) {
+    for (let index = 0; index < positions.length && !isStale && !isOver; index++) {
       if (positions[index]!.isDone || (alone !== -1 && index !== alone)) continue;
-      const isPreemption = last !== -1 && index !== last && !positions[last]!.isDone;
+      const isPreemption =
+        preemptions !== undefined && last !== -1 && index !== last && !positions[last]!.isDone;
       if (isPreemption && left === 0) continue;
       take(index, alone === index, isPreemption ? left - 1 : left);
     }
@@ -151,7 +159,7 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     const position = positions[index]!;
     const mark = journal.mark();
     const hadBegun = before[index]!;
-    if (touches.add(index, position.next)) isStale = true;
+    if (touches.add(index, position.next) && preemptions === undefined) isStale = true;
     if (!isAlone && hadBegun === -1) before[index] = endedSet();
     participant.step();
     steps++;
@@ -166,5 +174,6 @@ function walk(search: Search, touches: Touches): Explored | undefined {
   };
 
   visit(-1, preemptions ?? 0);
-  return isStale && preemptions === undefined ? undefined : { schedules, states: seen.size, steps };
+  if (isStale && preemptions === undefined && !isOver) return undefined;
+  return { schedules, states: seen.size, steps, isWhole: !isOver };
 }

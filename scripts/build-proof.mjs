@@ -1,7 +1,6 @@
 // Makes of the core's modules what the proof runs on (proof/coroutine.ts, scripts/lib/instrument.mjs):
 //
 //   dist/core/NAME.coroutine.wasm    of the checked build: stops before every access to shared memory
-//   dist/core/NAME.resettable.wasm   of the shipped build: an instance can begin anew
 //
 // Needs Binaryen, and seconds: so not a part of `npm run build`, but of `npm run proof` and the tests of the proof.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -11,7 +10,7 @@ import { isMain, root } from "./lib/project.mjs";
 import { fingerprint, isStale, markFresh, markStale } from "./lib/stale.mjs";
 
 const folder = join(root, "dist", "core");
-const modules = ["segment", "slab", "buddy", "first-fit", "survey"];
+const modules = ["segment", "slab", "buddy", "first-fit"];
 const tools = ["build-proof.mjs", "lib/instrument.mjs"].map((name) => join(root, "scripts", name));
 
 const inCore = (name, kind) => join(folder, `${name}${kind}.wasm`);
@@ -22,15 +21,14 @@ function write(path, bytes) {
 }
 
 async function buildOne(name) {
-  const inputs = [inCore(name, ""), inCore(name, ".checked")];
-  const outputs = [inCore(name, ".resettable"), inCore(name, ".coroutine")];
+  const input = inCore(name, ".checked");
+  const output = inCore(name, ".coroutine");
   const step = `proof-${name}`;
-  const print = fingerprint([...inputs, ...tools]);
-  if (!isStale(step, print, outputs)) return;
+  const print = fingerprint([input, ...tools]);
+  if (!isStale(step, print, [output])) return;
   markStale(step);
-  const { makeCoroutine, makeResettable } = await import("./lib/instrument.mjs");
-  write(outputs[0], makeResettable(readFileSync(inputs[0])));
-  write(outputs[1], makeCoroutine(readFileSync(inputs[1])));
+  const { makeCoroutine } = await import("./lib/instrument.mjs");
+  write(output, makeCoroutine(readFileSync(input)));
   markFresh(step, print);
 }
 

@@ -1,5 +1,5 @@
-// Turns modules of the core into what the proof runs (proof/coroutine.ts): the checked build becomes a coroutine that stops
-// before every access to shared memory and says which it is; the shipped build gets a way to forget.
+// Turns a module of the core into what the proof runs (proof/coroutine.ts): the checked build becomes a coroutine that stops
+// before every access to shared memory and says which it is.
 //
 // Works on Binaryen's text form, where each instruction is a list with its operands inside.
 import binaryen from "binaryen";
@@ -43,10 +43,10 @@ function accessOf(head) {
   if (head === "memory.copy") return { kind: kinds.copy, types: ["i32", "i32", "i32"] };
   if (/^(memory\.size|memory\.grow|atomic\.fence)$/.test(head)) return undefined;
   if (/^(memory|table|data)\./.test(head)) throw new Error(`${head} is nothing that this knows to stop before`);
-  const match = /^(\w+)\.(?:atomic\.)?(load|store|rmw)(\d*)(?:\w*?)(\.cmpxchg)?\b/.exec(head);
+  const match = /^(\w+)\.(?:atomic\.)?(load|store|rmw)(\d*)(.*)$/.exec(head);
   if (match === null) return undefined;
-  const [, type, verb, bits, isExchange] = match;
-  const operands = verb === "load" ? 0 : isExchange ? 2 : 1;
+  const [, type, verb, bits, rest] = match;
+  const operands = verb === "load" ? 0 : rest.includes("cmpxchg") ? 2 : 1;
   return {
     kind: verb === "load" ? kinds.read : kinds.write,
     types: ["i32", ...Array.from({ length: operands }, () => type)],
@@ -107,13 +107,13 @@ function globalsToMemory(globals) {
   const mutable = globals.filter((node) => isOf(node[2], "mut"));
   let offset = 0;
   const places = mutable.map(([, name, [, type]]) => {
-    if (type !== "i32") throw new Error(`global ${name} is of type ${type}`);
-    const place = { name, offset: `offset=${offset}` };
-    offset += 4;
+    const place = { name, type, offset: `offset=${offset}` };
+    offset += widths[type];
     return place;
   });
-  const save = places.map((one) => ["i32.store", one.offset, ["local.get", "$at"], ["global.get", one.name]]);
-  const load = places.map((one) => ["global.set", one.name, ["i32.load", one.offset, ["local.get", "$at"]]]);
+  const at = ["local.get", "$at"];
+  const save = places.map((one) => [`${one.type}.store`, one.offset, "align=4", at, ["global.get", one.name]]);
+  const load = places.map((one) => ["global.set", one.name, [`${one.type}.load`, one.offset, "align=4", at]]);
   const make = (name, body) => ["func", `$${name}`, ["export", `"${name}"`], ["param", "$at", "i32"], ...body];
   const size = ["func", "$globalsBytes", ["export", '"globalsBytes"'], ["result", "i32"], ["i32.const", `${offset}`]];
   return [make("saveGlobals", save), make("loadGlobals", load), size];
@@ -159,11 +159,4 @@ export function makeCoroutine(bytes) {
   const site = ["global", "$site", ["mut", "i32"], ["i32.const", "0"]];
   binaryen.setPassArgument("asyncify-imports", "env.access");
   return assemble([...stopping, site, ...globalsToMemory(globals)], ["asyncify"]);
-}
-
-/** A shipped module that exports how to save and load its globals, so that one instance can begin anew. */
-export function makeResettable(bytes) {
-  const parts = takeApart(bytes);
-  const globals = parts.filter((part) => isOf(part, "global"));
-  return assemble([...parts, ...globalsToMemory(globals)], []);
 }

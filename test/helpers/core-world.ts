@@ -36,15 +36,27 @@ export interface World {
 
 const SLAB: Contents = { ...PLAIN, allocator: ALLOCATOR_SLAB };
 
-/** A heap with `dataPages` pages for blocks that may grow by `sparePages` (by more, if it is a large one). */
-export function makeWorld(dataPages: number, sparePages = 0, slotCount = 4, contents = SLAB): World {
+/**
+ * A heap with `dataPages` pages for blocks that may grow by `sparePages` (by more, if it is a large one).
+ *
+ * @param areaPages pages of the memory behind the segment's span, for the test's own use; then all of the span is mapped
+ */
+export function makeWorld(
+  dataPages: number,
+  sparePages = 0,
+  slotCount = 4,
+  contents = SLAB,
+  areaPages = 0,
+): World {
   // The largest table has a byte for sixty of the data.
   const overheadPages = 1 + Math.floor(dataPages / 50);
   const sizeBytes = dataPages * PAGE_SIZE_BYTES;
   const spanBytes = (dataPages + sparePages + overheadPages) * PAGE_SIZE_BYTES;
   const geometry = planGeometry({ sizeBytes, spanBytes, maxParticipants: slotCount }, contents);
   const { sizePages, spanPages } = geometry;
-  const memory = new WebAssembly.Memory({ initial: sizePages, maximum: spanPages, shared: true });
+  const mostPages = spanPages + areaPages;
+  const initial = areaPages === 0 ? sizePages : mostPages;
+  const memory = new WebAssembly.Memory({ initial, maximum: mostPages, shared: true });
   const { allocator } = contents;
   const core = instantiateCore(memory, moduleFor(allocator));
   const { growStepPages, slotsOffset, rootCount, rootsOffset, tableOffset, tableBytesPerPage, dataOffset } =

@@ -2,6 +2,7 @@
  * What must hold of a first-fit heap at rest.
  */
 
+import { H_SIZE_PAGES } from "../../src/layout/header.ts";
 import { OK } from "../../src/layout/result.ts";
 import type { World } from "./core-world.ts";
 
@@ -11,7 +12,7 @@ export function verifyFit({ survey, geometry, memory }: World): string[] {
   const note = (what: string, problem: number): void => {
     if (problem !== OK) problems.push(`${what}: problem ${problem} at ${survey.fitProblemAt() >>> 0}`);
   };
-  const end = memory.buffer.byteLength / 65536;
+  const end = new DataView(memory.buffer).getUint32(H_SIZE_PAGES, true);
   for (let page = geometry.dataOffset / 65536; page < end; page++)
     note(`page ${page}`, survey.verifyFitPage(page));
   note("the index", survey.verifyFitIndex());

@@ -1,0 +1,203 @@
+/**
+ * A race: two or three participants on one heap, each with a row of operations; prepared once, then run in every order of
+ * their accesses, and judged wherever it ends. Also, at every state that is met on the way, somebody dies there.
+ */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { OK } from "../src/layout/result.ts";
+import { packageRoot } from "../src/os/native.ts";
+import type { HeapCore } from "../src/region/core.ts";
+import { enter } from "../test/helpers/core-world.ts";
+import type { World } from "../test/helpers/core-world.ts";
+import { recoverAll } from "../test/helpers/fit-stage.ts";
+import { AREA_BYTES, makeParticipant } from "./coroutine.ts";
+import type { Access, Participant, Position } from "./coroutine.ts";
+import { blocksOf, checkEmptiable, checkGone, checkHeap, makeHeap, sizePagesOf } from "./heaps.ts";
+import type { HeapKind } from "./heaps.ts";
+import { makeJournal } from "./journal.ts";
+import type { Journal } from "./journal.ts";
+import { isLinearisable } from "./model.ts";
+import type { History, ModelState } from "./model.ts";
+import { describe, endingsFrom, runAll, writeName } from "./operations.ts";
+import type { Operations } from "./operations.ts";
+
+export interface Race {
+  readonly name: string;
+  readonly heap: HeapKind;
+  /** Pages for blocks, and pages that may be added. */
+  readonly pages: number;
+  readonly sparePages?: number;
+  /** There may be no room. */
+  readonly isTight?: boolean;
+  /** Several use a block without agreeing on who frees it (proof/model.ts). */
+  readonly isMisuse?: boolean;
+  /** Slots that are dead from the start. */
+  readonly dead?: readonly number[];
+  /** Prepares the heap with the participants' cores, index = slot; returns what each of them does. */
+  setUp(enterSlot: (slot: number) => HeapCore, world: World): readonly Operations[];
+}
+
+/** Who recovers and judges. */
+export const JUDGE = 5;
+
+const rootNames = ["one", "two"];
+
+/** A race on its mark. */
+export interface Stage {
+  readonly race: Race;
+  readonly world: World;
+  readonly journal: Journal;
+  readonly participants: readonly Participant[];
+  readonly programs: readonly Operations[];
+  /** Everybody stands before the first access. */
+  begin(): void;
+  readonly initial: ModelState;
+  /** Calls `action` and puts the memory back to what it was before. */
+  aside(action: () => void): void;
+}
+
+const modules = new Map<HeapKind, WebAssembly.Module>();
+
+function coroutineModule(kind: HeapKind): WebAssembly.Module {
+  const known = modules.get(kind);
+  if (known !== undefined) return known;
+  const path = join(packageRoot, "dist", "core", `${kind}.coroutine.wasm`);
+  const module = new WebAssembly.Module(readFileSync(path));
+  modules.set(kind, module);
+  return module;
+}
+
+/** What is there, as the model sees it. */
+function observe(race: Race, world: World): ModelState {
+  const judge = enter(world, JUDGE);
+  const roots = new Map<string, number>();
+  for (const name of rootNames) {
+    const handle = judge.rootGet(writeName(world, JUDGE, name)) >>> 0;
+    if (handle !== 0) roots.set(name, handle);
+  }
+  return { blocks: blocksOf(race.heap, world), roots, sizePages: sizePagesOf(world) };
+}
+
+/** Prepares a race. `note` is told of every access that a participant makes. */
+export function prepareRace(race: Race, note: (access: Access) => void): Stage {
+  const world = makeHeap(race.heap, race.pages, race.sparePages ?? 0);
+  const journal = makeJournal(world.memory);
+  const { slotsOffset, spanPages } = world.geometry;
+  const around = { memory: world.memory, journal, slotsOffset, slotSizeBytes: 512, observe: note };
+  const module = coroutineModule(race.heap);
+  const entered = new Map<number, Participant>();
+  const enterSlot = (slot: number): HeapCore => {
+    const areaOffset = spanPages * 65536 + slot * AREA_BYTES;
+    const participant = makeParticipant(slot, { ...around, module, areaOffset });
+    assert.equal(participant.core.attach(), 0);
+    participant.core.takeSlot(slot, 1000 + slot, 1, 0, 1);
+    entered.set(slot, participant);
+    return participant.core;
+  };
+  const programs = race.setUp(enterSlot, world);
+  const participants = programs.map((_program, slot) => {
+    if (!entered.has(slot)) enterSlot(slot);
+    return entered.get(slot)!;
+  });
+  const initial = observe(race, world);
+  for (const participant of participants) participant.keepGlobals();
+
+  const buffer = new Uint8Array(world.memory.buffer);
+  const spare = new Uint8Array(buffer.length);
+  return {
+    race,
+    world,
+    journal,
+    participants,
+    programs,
+    initial,
+    begin() {
+      participants.forEach((participant, index) => {
+        const program = (core: HeapCore): number => {
+          runAll(world, index, core, programs[index]!);
+          return 0;
+        };
+        participant.begin(program);
+      });
+    },
+    aside(action) {
+      spare.set(buffer);
+      try {
+        action();
+      } finally {
+        buffer.set(spare);
+      }
+    },
+  };
+}
+
+/** How a participant fared: it has ended, or died there. */
+function historyOf(stage: Stage, index: number, position: Position, before: number): History {
+  const operations = stage.programs[index]!;
+  return {
+    slot: index,
+    operations,
+    endings: endingsFrom(stage.world, index, operations, position.results),
+    isDead: !position.isDone,
+    before,
+  };
+}
+
+const showEndings = (histories: readonly History[]): string =>
+  histories
+    .map(({ slot, operations, endings, isDead }) => {
+      const parts = endings.map(({ value, error }, at) => {
+        const result = error === OK ? String(value) : `code ${error}`;
+        return `${describe(operations[at]!)}: ${result}`;
+      });
+      const last = operations[endings.length];
+      if (isDead) parts.push(last === undefined ? "died" : `died in ${describe(last)}`);
+      return `participant ${slot} ${parts.join(", ")}`;
+    })
+    .join("; ");
+
+const showState = ({ blocks, roots, sizePages }: ModelState): string => {
+  const shown = [...blocks].map(
+    ([handle, { sizeBytes, owner }]) => `${handle}+${sizeBytes}@${owner ?? "shared"}`,
+  );
+  const names = [...roots].map(([name, handle]) => `${name}=${handle}`);
+  return `${[...shown, ...names].join(" ")} in ${sizePages} pages`;
+};
+
+/**
+ * Everybody has ended, or died and been recovered: throws unless all is as it should be. Destroys the heap.
+ *
+ * @param isKnownSound the same memory was judged before; what remains is what the participants were told
+ */
+export function judge(
+  stage: Stage,
+  positions: readonly Position[],
+  before: readonly number[],
+  isKnownSound: boolean,
+): void {
+  const { race, world, initial } = stage;
+  for (const { failure } of positions) if (failure !== undefined) throw failure;
+  const histories = positions.map((one, index) => historyOf(stage, index, one, before[index]!));
+  const found = observe(race, world);
+  const rules = { isTight: race.isTight === true, isMisuse: race.isMisuse === true };
+  const died = positions.flatMap(({ isDone }, index) => (isDone ? [] : [index]));
+  const wereDead = died.length === 0 ? [] : (race.dead ?? []);
+  assert.ok(
+    isLinearisable(initial, found, histories, rules, wereDead),
+    `no order of the operations explains what was found: ${showEndings(histories)}; found ${showState(found)}; before there was ${showState(initial)}`,
+  );
+  if (isKnownSound) return;
+  const living = positions.flatMap(({ isDone }, index) => (isDone ? [index] : []));
+  checkHeap(race.heap, world, living);
+  const judging = enter(world, JUDGE);
+  recoverAll(judging, [...living, ...(race.dead ?? [])]);
+  checkGone(race.heap, world, [...stage.participants.map(({ slot }) => slot), ...(race.dead ?? [])]);
+  checkEmptiable(race.heap, world, judging, JUDGE);
+}
+
+/** The judge recovers the dead. */
+export function recoverDead(stage: Stage, died: readonly number[]): void {
+  recoverAll(enter(stage.world, JUDGE), [...died, ...(stage.race.dead ?? [])]);
+}
