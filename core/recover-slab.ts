@@ -62,6 +62,9 @@ import {
 } from "./pages";
 import { firstDataPage, pageAt, reachablePages } from "./state";
 
+/** How often a page is taken over again that others have emptied meanwhile; each time means that another one freed there. */
+const TRIES: u32 = 8;
+
 export function recoverSlab(slot: usize, owner: u32): i32 {
   if (loadIntent(slot) == INTENT_REALLOC) undoIntent(slot, owner);
   recoverPages(owner, getSlotWord(slot, S_OWNS) != 0);
@@ -106,12 +109,14 @@ function recoverPages(owner: u32, owns: bool): void {
 
 /**
  * A slab page that the dead one did not own. It may have freed a block there and not raised the flag any more; have
- * lowered the class's orphan hint to look for room, and not raised it again; or, recovering another, have made this
- * page an orphan and not said so.
+ * lowered the class's orphan hint to look for room, and not raised it again; have freed an orphan's last block and not
+ * given the page back; or, recovering another, have made this page an orphan and not said so.
  */
-function makeUpFor(page: usize, state: u64): void {
+function makeUpFor(index: u32, page: usize, state: u64, owner: u32): void {
   storeRemoteFlag(page, 1);
-  if (ownerIn(state) == 0 && classIn(state) <= <u32>CLASS_LAST) storeOrphanHint(classIn(state), 1);
+  if (ownerIn(state) != 0 || classIn(state) > <u32>CLASS_LAST) return;
+  storeOrphanHint(classIn(state), 1);
+  if (isEmpty(index, page)) takeOver(page, owner);
 }
 
 function recoverPage(index: u32, page: usize, state: u64): void {
@@ -173,8 +178,8 @@ function recoverSlabPage(index: u32, page: usize, owner: u32, owns: bool): void 
   if (owns) freeOwnedBlocks(index, page, owner);
   const state = loadPageState(page);
   if (!isSlab(state)) return;
-  if (ownerIn(state) == owner) orphan(index, page, state);
-  else makeUpFor(page, state);
+  if (ownerIn(state) != owner) makeUpFor(index, page, state, owner);
+  orphan(index, page, owner);
 }
 
 /** Frees what the dead one owned in a page, whosever that is. */
@@ -223,18 +228,26 @@ function takeOver(page: usize, owner: u32): void {
     casPageState(page, state, state | ((<u64>owner) << STATE_OWNER_SHIFT));
 }
 
-/** A dead owner's page: freed when all its blocks are free, else up for adoption. */
-function orphan(index: u32, page: usize, state: u64): void {
-  collectAll(index, page);
-  if (isEmpty(index, page)) {
-    storePageState(page, <u64>PAGE_FREE);
-    noteFreed(index);
-    return;
+/** If the page is the dead one's: freed when all its blocks are free, else up for adoption. */
+function orphan(index: u32, page: usize, owner: u32): void {
+  for (let tries = TRIES; tries > 0; tries--) {
+    const state = loadPageState(page);
+    if (!isSlab(state) || ownerIn(state) != owner) return;
+    collectAll(index, page);
+    if (isEmpty(index, page)) {
+      storePageState(page, <u64>PAGE_FREE);
+      noteFreed(index);
+      return;
+    }
+    // Another participant may just mark it.
+    const marked = state | PAGE_MARK;
+    if (!casPageState(page, state, slabState(kindOf(state), classIn(state), 0))) {
+      casPageState(page, marked, slabState(kindOf(marked), classIn(state), 0));
+    }
+    if (classIn(state) <= <u32>CLASS_LAST) storeOrphanHint(classIn(state), 1);
+    // SYNC with freeRemotely, which sets its bit before it reads the state: who took the page for the dead one's may have
+    // freed the last block since.
+    if (tries == 1 || !isEmpty(index, page)) return;
+    takeOver(page, owner);
   }
-  // Another participant may just mark it.
-  const marked = state | PAGE_MARK;
-  if (!casPageState(page, state, slabState(kindOf(state), classIn(state), 0))) {
-    casPageState(page, marked, slabState(kindOf(marked), classIn(state), 0));
-  }
-  if (classIn(state) <= <u32>CLASS_LAST) storeOrphanHint(classIn(state), 1);
 }

@@ -171,7 +171,7 @@ export function freeMarked(handle: u32, index: u32, page: usize, state: u64): i3
   if (ownerIn(state) != me) {
     if (ownerIn(state) == 0 && adoptPage(index, page, state)) return free(handle);
     // Who collects the bit clears owners[b]. This participant must not: by then the block may be somebody's.
-    return freeRemotely(page, pair, bit);
+    return freeRemotely(index, page, pair, bit);
   }
   const bits = getLocal(pair) | bit;
   setLocal(pair, bits);

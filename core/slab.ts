@@ -182,17 +182,20 @@ function freeOtherwise(handle: u32, index: u32, page: usize, state: u64): i32 {
   if ((getLocal(pair) & bit) != 0) return fail(DOUBLE_FREE);
   // An orphan is adopted by whoever frees in it, so that it does not stay ownerless with room.
   if (ownerIn(state) == 0 && (loadRemote(pair) & bit) == 0 && adopt(index, page, state)) return free(handle);
-  return freeRemotely(page, pair, bit);
+  return freeRemotely(index, page, pair, bit);
 }
 
 /** Frees a block of a page whose owner is another participant, or nobody. */
-export function freeRemotely(page: usize, pair: usize, bit: u64): i32 {
+export function freeRemotely(index: u32, page: usize, pair: usize, bit: u64): i32 {
   if ((orRemote(pair, bit) & bit) != 0) return fail(DOUBLE_FREE);
   // SYNC with refreshHint: the bit first, then the flag.
   if (loadRemoteFlag(page) == 0) storeRemoteFlag(page, 1);
-  // The owner may have died and been recovered meanwhile: then the page waits for an adopter.
+  // The owner may have died and been recovered meanwhile: then the page waits for an adopter. SYNC with orphan, which looks
+  // once more after its store: of the two whoever comes second sees that nothing is left in it, and gives it back.
   const state = loadPageState(page);
-  if (ownerIn(state) == 0 && classIn(state) <= <u32>CLASS_LAST) storeOrphanHint(classIn(state), 1);
+  if (!isSlab(state) || ownerIn(state) != 0 || classIn(state) > <u32>CLASS_LAST) return OK;
+  storeOrphanHint(classIn(state), 1);
+  if (isEmpty(index, page) && adopt(index, page, state)) giveBackIfEmpty(index, page, classIn(state));
   return OK;
 }
 

@@ -135,7 +135,13 @@ export function makeParticipant(slot: number, around: Surroundings): Participant
     const isSame = site === 0 && SEVERAL_ACCESSES.has(next.site);
     if (site === 0 && !isSame) throw new Error(`an access at ${address} comes without a checkpoint`);
     if (++accesses > mostAccesses) throw new RunawayError(`${call} makes more than ${mostAccesses} accesses`);
-    next = { site: isSame ? next.site : site, kind, address: address >>> 0, lengthBytes: lengthBytes >>> 0, from: from >>> 0 };
+    next = {
+      site: isSame ? next.site : site,
+      kind,
+      address: address >>> 0,
+      lengthBytes: lengthBytes >>> 0,
+      from: from >>> 0,
+    };
     if (mode === "free") {
       journal.settle();
       carryOut(next);

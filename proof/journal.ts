@@ -109,8 +109,7 @@ export function makeJournal(memory: WebAssembly.Memory): Journal {
     high: () => high,
     writtenSince(mark) {
       const addresses: number[] = [];
-      for (let at = mark.length; at < length; at += entryWords)
-        addresses.push(entries[at]! << granuleShift);
+      for (let at = mark.length; at < length; at += entryWords) addresses.push(entries[at]! << granuleShift);
       return addresses;
     },
   };

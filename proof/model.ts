@@ -184,7 +184,9 @@ function guesses(operation: Operation, earlier: Endings, found: ModelState): rea
   switch (operation.kind) {
     case "alloc":
       // An owned block went with its owner.
-      return operation.isOwned === true ? [] : [...found.blocks.keys()].map((value) => ({ value, error: OK }));
+      return operation.isOwned === true
+        ? []
+        : [...found.blocks.keys()].map((value) => ({ value, error: OK }));
     case "realloc":
       return [...new Set([blockOf(operation, earlier), ...found.blocks.keys()])].map((value) => ({
         value,

@@ -12,7 +12,12 @@ import type { World } from "../test/helpers/core-world.ts";
 export type Block = number | { readonly resultOf: number };
 
 export type Operation =
-  | { readonly kind: "alloc"; readonly sizeBytes: number; readonly isOwned?: boolean; readonly alignmentBytes?: number }
+  | {
+      readonly kind: "alloc";
+      readonly sizeBytes: number;
+      readonly isOwned?: boolean;
+      readonly alignmentBytes?: number;
+    }
   | { readonly kind: "free"; readonly block: Block }
   | { readonly kind: "realloc"; readonly block: Block; readonly sizeBytes: number }
   | { readonly kind: "share"; readonly block: Block }
@@ -82,8 +87,7 @@ function runOne(world: World, slot: number, core: HeapCore, operation: Operation
     case "alloc": {
       const { sizeBytes, isOwned = false, alignmentBytes = 0 } = operation;
       if (!isOwned && alignmentBytes === 0) return handled(core, core.alloc(sizeBytes));
-      const call = (): Ending =>
-        handled(core, core.allocWith(sizeBytes, alignmentBytes, isOwned ? 1 : 0, 0));
+      const call = (): Ending => handled(core, core.allocWith(sizeBytes, alignmentBytes, isOwned ? 1 : 0, 0));
       return withStorage(core, call);
     }
     case "realloc":

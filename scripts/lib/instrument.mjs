@@ -42,7 +42,8 @@ function accessOf(head) {
   if (head === "memory.fill") return { kind: kinds.fill, types: ["i32", "i32", "i32"] };
   if (head === "memory.copy") return { kind: kinds.copy, types: ["i32", "i32", "i32"] };
   if (/^(memory\.size|memory\.grow|atomic\.fence)$/.test(head)) return undefined;
-  if (/^(memory|table|data)\./.test(head)) throw new Error(`${head} is nothing that this knows to stop before`);
+  if (/^(memory|table|data)\./.test(head))
+    throw new Error(`${head} is nothing that this knows to stop before`);
   const match = /^(\w+)\.(?:atomic\.)?(load|store|rmw)(\d*)(.*)$/.exec(head);
   if (match === null) return undefined;
   const [, type, verb, bits, rest] = match;
@@ -112,10 +113,28 @@ function globalsToMemory(globals) {
     return place;
   });
   const at = ["local.get", "$at"];
-  const save = places.map((one) => [`${one.type}.store`, one.offset, "align=4", at, ["global.get", one.name]]);
+  const save = places.map((one) => [
+    `${one.type}.store`,
+    one.offset,
+    "align=4",
+    at,
+    ["global.get", one.name],
+  ]);
   const load = places.map((one) => ["global.set", one.name, [`${one.type}.load`, one.offset, "align=4", at]]);
-  const make = (name, body) => ["func", `$${name}`, ["export", `"${name}"`], ["param", "$at", "i32"], ...body];
-  const size = ["func", "$globalsBytes", ["export", '"globalsBytes"'], ["result", "i32"], ["i32.const", `${offset}`]];
+  const make = (name, body) => [
+    "func",
+    `$${name}`,
+    ["export", `"${name}"`],
+    ["param", "$at", "i32"],
+    ...body,
+  ];
+  const size = [
+    "func",
+    "$globalsBytes",
+    ["export", '"globalsBytes"'],
+    ["result", "i32"],
+    ["i32.const", `${offset}`],
+  ];
   return [make("saveGlobals", save), make("loadGlobals", load), size];
 }
 
