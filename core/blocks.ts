@@ -70,7 +70,7 @@ export function adopt(handle: u32): i32 {
 }
 
 /** Before this participant owns its first block: recovery then looks for them. */
-function noteOwning(): void {
+export function noteOwning(): void {
   if (getSlotWord(mySlot, S_OWNS) == 0) setSlotWord(mySlot, S_OWNS, 1);
 }
 

@@ -23,7 +23,7 @@
 import { FIT_ALIGNMENT_BYTES, FIT_HEADER_BYTES, FIT_LEAST_BLOCK_BYTES } from "../src/layout/fit";
 import { PAGE_SHIFT, PAGE_SIZE_BYTES } from "../src/layout/header";
 import { BAD_HANDLE, DOUBLE_FREE, NEED_CATCH_UP, OK, TOO_LARGE } from "../src/layout/result";
-import { failNotOwner } from "./blocks";
+import { failNotOwner, noteOwning } from "./blocks";
 import {
   endPageOfBlocks,
   freeBytesBefore,
@@ -40,6 +40,7 @@ import { CONTRADICTION, findFirst, NOWHERE } from "./fit-index";
 import { lock, unlock } from "./fit-lock";
 import { findPlaced, frontOf } from "./fit-placed";
 import { noteHighWater } from "./high-water";
+import { copyBytes } from "./mem";
 import {
   getBlockHeader,
   getBlockWord,
@@ -269,6 +270,42 @@ function resizeLocked(start: u32, size: u32): i32 {
   if (result == NO_ROOM_HERE) return BAD_HANDLE;
   if (result == OK) noteHighWater(((start + size - 1) >> PAGE_SHIFT) + 1);
   return result;
+}
+
+/**
+ * Moves a block, all of it under the lock: allocates, copies, frees. The new block is this participant's own until the old
+ * one is free, so that recovery frees it. Linearises at the free. Returns the new handle; 0, and nothing has changed, when
+ * there is no room, or why not (see lastError()).
+ */
+export function move(handle: u32, sizeBytes: u32): u32 {
+  const size = blockBytes(sizeBytes);
+  if (size == 0) return none(TOO_LARGE);
+  noteOwning();
+  if (!lock(me)) return 0;
+  const moved = check(handle, me) == OK ? moveLocked(handle, size) : 0;
+  unlock();
+  return moved;
+}
+
+function moveLocked(handle: u32, size: u32): u32 {
+  const from = handle - FIT_HEADER_BYTES;
+  const header = getBlockHeader(from);
+  const have = sizeIn(<u32>header);
+  const endPage = endPageOfBlocks();
+  const start = findFirst(size, endPage - firstDataPage());
+  const moved =
+    start > CONTRADICTION ? takeAt(start, size, 0, me, endPage) : allocSlowly(start, size, 0, me);
+  if (moved == 0) return 0;
+  copyBytes(moved, handle, (have < size ? have : size) - FIT_HEADER_BYTES);
+  // What is around the old block may have changed by taking the new one.
+  if (freeLocked(handle) != OK) {
+    const error = lastError();
+    freeLocked(moved);
+    fail(error);
+    return 0;
+  }
+  if (<u32>(header >> 32) == 0) setBlockOwner(moved - FIT_HEADER_BYTES, 0);
+  return moved;
 }
 
 function none(code: i32): u32 {

@@ -4,8 +4,9 @@
  * A move allocates, copies, frees. The new block must not be lost if the participant dies before the caller knows of it.
  * So it is the participant's own (blocks.ts) until the old one is free, and shared only then, if the old one was. (A
  * shared block of a slab heap does without: the slot's intent names the new block from before it exists until the old one
- * is free, and recovery frees what it names.) A crash leaves the old block allocated and untouched, or freed; never a
- * block that nobody knows.
+ * is free, and recovery frees what it names. A first-fit heap moves a block under its lock: were that given up in between,
+ * somebody else might have it when the old block is to be freed, or the new one shared.) A crash leaves the old block
+ * allocated and untouched, or freed; never a block that nobody knows.
  */
 
 import { PAGE_SHIFT } from "../src/layout/header";
@@ -42,6 +43,7 @@ export function realloc(handle: u32, sizeBytes: u32): u32 {
     return 0;
   }
   if (isSlabHeap() && owner == 0) return moveIntended(handle, old, sizeBytes);
+  if (!isBuddyHeap() && !isSlabHeap()) return fit.move(handle, sizeBytes);
   return moveOwned(handle, old, sizeBytes, owner == 0);
 }
 

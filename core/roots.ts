@@ -50,23 +50,34 @@ function nameMatches(root: usize, length: u32): bool {
   return true;
 }
 
+/** How often an entry that changes is looked at again; each time means that another participant changed it. */
+const LOOKS: u32 = 1000;
+
 /** Index of the entry with the name in scratch, or -1. What it returns was true at one moment. */
 function findEntry(length: u32): i32 {
   for (let index: u32 = 0; index < rootCount; index++) {
-    const root = rootAt(index);
-    const word = loadRootWord(root);
-    if (!isSet(word) || !nameMatches(root, length)) continue;
-    // SYNC with storeRootWord: the same word again means that the name belonged to it.
-    if (loadRootWord(root) == word) return <i32>index;
+    if (isNamed(rootAt(index), length)) return <i32>index;
   }
   return -1;
+}
+
+/** Whether the entry is set under the name in scratch. */
+function isNamed(root: usize, length: u32): bool {
+  for (let looks = LOOKS; looks > 0; looks--) {
+    const word = loadRootWord(root);
+    if (!isSet(word) || !nameMatches(root, length)) return false;
+    // SYNC with storeRootWord: the same word again means that the name belonged to it. Another: the name may still be there,
+    // with another handle, so that passing on would miss it.
+    if (loadRootWord(root) == word) return true;
+  }
+  return false;
 }
 
 /** The handle stored under the name in scratch; 0 when there is none (or it is a null handle). */
 export function rootGet(length: u32): u32 {
   // An entry may be renamed between being found and being read; then look again. Bounded: each retry means that
   // another participant changed the table.
-  for (let tries = 0; tries < 1000; tries++) {
+  for (let looks = LOOKS; looks > 0; looks--) {
     const index = findEntry(length);
     if (index < 0) break;
     const root = rootAt(<u32>index);

@@ -11,6 +11,7 @@ import {
   H_SIZE_PAGES,
   PAGE_SIZE_BYTES,
 } from "../src/layout/header.ts";
+import { OK } from "../src/layout/result.ts";
 import { PLAIN } from "../src/region/geometry.ts";
 import type { Contents } from "../src/region/geometry.ts";
 import type { HeapCore } from "../src/region/core.ts";
@@ -24,10 +25,14 @@ import { readFit } from "../test/helpers/fit-oracle.ts";
 import { checkFitDrain, checkSound } from "../test/helpers/fit-stage.ts";
 import { assertApart, readHeap } from "../test/helpers/oracle.ts";
 import type { ModelBlock } from "./model.ts";
+import { writeName } from "./operations.ts";
 
 export type HeapKind = "slab" | "buddy" | "first-fit";
 
 export const heapKinds: readonly HeapKind[] = ["slab", "buddy", "first-fit"];
+
+/** Names of roots: a heap of the proof has places for two. */
+export const rootNames = ["one", "two"];
 
 /** Participants, then who recovers, and one more. */
 export const SLOT_COUNT = 6;
@@ -100,6 +105,9 @@ export function checkGone(kind: HeapKind, world: World, gone: readonly number[])
 
 /** `core`, in slot `slot`, frees everything and everybody leaves: nothing may stay behind. Destroys the heap. */
 export function checkEmptiable(kind: HeapKind, world: World, core: HeapCore, slot: number): void {
+  assert.equal(core.lockRoots(), OK);
+  for (const name of rootNames) core.rootSet(writeName(world, slot, name), 0);
+  core.unlockRoots();
   if (kind === "slab") checkDrain(world, core, slot);
   else if (kind === "buddy") buddyCheck.checkDrain(world, core, slot);
   else checkFitDrain(world, core, slot);

@@ -123,6 +123,7 @@ function change(
       return { ...state, blocks: new Map(state.blocks).set(handle, { ...block, owner: slot }) };
     case "realloc": {
       const { sizeBytes } = operation;
+      if (value === 0) return { ...state, blocks: without(state.blocks, handle) };
       return place(state, without(state.blocks, handle), value, { ...block, sizeBytes });
     }
     default:
@@ -178,7 +179,10 @@ export function apply(
   }
 }
 
-/** How an operation in whose middle its participant died may have ended: not at all, or with one of these results. */
+/**
+ * How an operation in whose middle its participant died may have ended: not at all, or with one of these results. (A realloc
+ * that moves may have freed the old block: core/realloc.ts. That is 0 and OK.)
+ */
 function guesses(operation: Operation, earlier: Endings, found: ModelState): readonly Ending[] {
   const done = { value: OK, error: OK };
   switch (operation.kind) {
@@ -188,7 +192,7 @@ function guesses(operation: Operation, earlier: Endings, found: ModelState): rea
         ? []
         : [...found.blocks.keys()].map((value) => ({ value, error: OK }));
     case "realloc":
-      return [...new Set([blockOf(operation, earlier), ...found.blocks.keys()])].map((value) => ({
+      return [...new Set([0, blockOf(operation, earlier), ...found.blocks.keys()])].map((value) => ({
         value,
         error: OK,
       }));

@@ -14,7 +14,7 @@ import type { World } from "../test/helpers/core-world.ts";
 import { recoverAll } from "../test/helpers/fit-stage.ts";
 import { AREA_BYTES, makeParticipant } from "./coroutine.ts";
 import type { Access, Participant, Position } from "./coroutine.ts";
-import { blocksOf, checkEmptiable, checkGone, checkHeap, makeHeap, sizePagesOf } from "./heaps.ts";
+import { blocksOf, checkEmptiable, checkGone, checkHeap, makeHeap, rootNames, sizePagesOf } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
 import { makeJournal } from "./journal.ts";
 import type { Journal } from "./journal.ts";
@@ -41,8 +41,6 @@ export interface Race {
 
 /** Who recovers and judges. */
 export const JUDGE = 5;
-
-const rootNames = ["one", "two"];
 
 /** A race on its mark. */
 export interface Stage {

@@ -1,58 +1,21 @@
 import { runRace } from "./run-race.ts";
 import { makeTally } from "./tally.ts";
-import type { Race } from "./race.ts";
+import { races } from "./races.ts";
 
-const races: Race[] = (["slab", "buddy", "first-fit"] as const).flatMap((heap) => [
-  {
-    name: "two alloc",
-    heap,
-    pages: 2,
-    setUp: (enter) => {
-      enter(0);
-      enter(1);
-      return [[{ kind: "alloc", sizeBytes: 2048 }], [{ kind: "alloc", sizeBytes: 2048 }]];
-    },
-  },
-  {
-    name: "alloc, free",
-    heap,
-    pages: 2,
-    setUp: (enter) => {
-      const a = enter(0);
-      enter(1);
-      const h = a.alloc(2048) >>> 0;
-      return [[{ kind: "alloc", sizeBytes: 2048 }], [{ kind: "free", block: h }]];
-    },
-  },
-  {
-    name: "free, free",
-    heap,
-    pages: 2,
-    isMisuse: true,
-    setUp: (enter) => {
-      const a = enter(0);
-      enter(1);
-      const h = a.alloc(2048) >>> 0;
-      return [[{ kind: "free", block: h }], [{ kind: "free", block: h }]];
-    },
-  },
-  {
-    name: "adopt, free",
-    heap,
-    pages: 2,
-    isMisuse: true,
-    setUp: (enter) => {
-      const a = enter(0);
-      enter(1);
-      const h = a.alloc(2048) >>> 0;
-      return [[{ kind: "adopt", block: h }], [{ kind: "free", block: h }]];
-    },
-  },
-]);
+const all = makeTally();
+const stride = Number(process.argv[2] ?? 0);
+const t0 = performance.now();
 for (const race of races) {
+  if (process.argv[3] && !`${race.heap}/${race.name}`.includes(process.argv[3])) continue;
   const t = performance.now();
   const tally = makeTally();
-  runRace(race, tally, { mostStates: 100000, deathStride: 1, isOver: () => false });
-  const { sitesHit, ...rest } = tally;
-  console.log(race.heap, race.name, JSON.stringify(rest), (performance.now() - t).toFixed(0), "ms");
+  try {
+  runRace(race, tally, {mostStates: 30000, deathStride: stride, isOver: () => false });
+  } catch (e) { console.log("BROKEN", race.heap, race.name, e); continue; }
+  const {sitesHit, violations, ...rest} = tally;
+  const ms = performance.now()-t;
+  if (ms > 500 || violations.length || tally.cut) console.log(race.heap, race.name, rest.schedules, rest.steps, rest.deaths, rest.cut ? "CUT" : "", ms.toFixed(0), "ms", violations.map(v => v.message.slice(0, 900) + "\n   " + v.replay).join());
+  all.schedules += tally.schedules; all.steps += tally.steps; all.deaths += tally.deaths; all.cut += tally.cut; all.operations++;
+  for (const s of sitesHit) all.sitesHit.add(s);
 }
+console.log(races.length, all.schedules, all.steps, all.deaths, all.cut, all.sitesHit.size, ((performance.now()-t0)/1000).toFixed(1));

@@ -1,0 +1,303 @@
+/**
+ * The races that are gone through whole: each pair of operations, for each allocator; and some of three.
+ */
+
+import assert from "node:assert/strict";
+import { OK } from "../src/layout/result.ts";
+import type { HeapCore } from "../src/region/core.ts";
+import { enter, makeTrigger, survives } from "../test/helpers/core-world.ts";
+import type { World } from "../test/helpers/core-world.ts";
+import { heapKinds } from "./heaps.ts";
+import type { HeapKind } from "./heaps.ts";
+import { writeName } from "./operations.ts";
+import type { Operations } from "./operations.ts";
+import type { Race } from "./race.ts";
+
+/** A slot whose participant is dead. */
+export const DEAD = 4;
+
+interface Sizes {
+  /** A block that shares its page, chunk or tree word with others, and the next larger one. */
+  readonly small: number;
+  readonly larger: number;
+  /** One that does not. */
+  readonly large: number;
+  readonly largest: number;
+}
+
+export const sizesOf: Readonly<Record<HeapKind, Sizes>> = {
+  slab: { small: 16384, larger: 32768, large: 65536, largest: 2 * 65536 },
+  buddy: { small: 2048, larger: 4096, large: 8192, largest: 16384 },
+  "first-fit": { small: 104, larger: 600, large: 3000, largest: 9000 },
+};
+
+/** What the set-up of a participant's part has at hand. */
+interface Scene {
+  readonly world: World;
+  readonly slot: number;
+  /** Its own core, and the other's. */
+  readonly core: HeapCore;
+  readonly other: HeapCore;
+  readonly sizes: Sizes;
+}
+
+/** What one participant does. */
+interface Part {
+  readonly name: string;
+  /** Only the second of two does this. */
+  readonly isSecond?: true;
+  readonly dead?: readonly number[];
+  setUp(scene: Scene): Operations;
+}
+
+function must(handle: number): number {
+  assert.notEqual(handle, 0, "the set-up has room");
+  return handle >>> 0;
+}
+
+function allocOwned(core: HeapCore, sizeBytes: number): number {
+  const handle = core.allocWith(sizeBytes, 0, 1, 0);
+  if (handle !== 0) return handle >>> 0;
+  core.noteStorage(core.errorDetail());
+  return must(core.allocWith(sizeBytes, 0, 1, 0));
+}
+
+/** A participant that dies before its access number `at`. */
+function dieAt(world: World, slot: number, at: number, step: (core: HeapCore) => void): void {
+  const trigger = makeTrigger();
+  const core = enter(world, slot, trigger);
+  trigger.arm(at, "kill");
+  assert.ok(!survives(() => step(core)), `the step makes more than ${at} accesses`);
+}
+
+function nameRoot(world: World, slot: number, core: HeapCore, name: string, handle: number): void {
+  assert.equal(core.lockRoots(), OK);
+  assert.equal(core.rootSet(writeName(world, slot, name), handle), OK);
+  core.unlockRoots();
+}
+
+const parts: readonly Part[] = [
+  { name: "allocates", setUp: ({ sizes }) => [{ kind: "alloc", sizeBytes: sizes.small }] },
+  { name: "allocates much", setUp: ({ sizes }) => [{ kind: "alloc", sizeBytes: sizes.largest }] },
+  {
+    name: "allocates and frees",
+    setUp: ({ sizes }) => [
+      { kind: "alloc", sizeBytes: sizes.small },
+      { kind: "free", block: { resultOf: 0 } },
+    ],
+  },
+  {
+    name: "frees its last block",
+    setUp: ({ core, sizes }) => [{ kind: "free", block: must(core.alloc(sizes.small)) }],
+  },
+  {
+    name: "frees a block that the other allocated",
+    setUp: ({ other, sizes }) => [{ kind: "free", block: must(other.alloc(sizes.small)) }],
+  },
+  {
+    name: "frees much",
+    setUp: ({ core, sizes }) => [{ kind: "free", block: must(core.alloc(sizes.largest)) }],
+  },
+  {
+    name: "lets a block grow",
+    setUp: ({ core, sizes }) => [
+      { kind: "realloc", block: must(core.alloc(sizes.small)), sizeBytes: sizes.larger },
+    ],
+  },
+  {
+    name: "lets a large block grow",
+    setUp: ({ core, sizes }) => [
+      { kind: "realloc", block: must(core.alloc(sizes.large)), sizeBytes: sizes.largest },
+    ],
+  },
+  {
+    name: "lets a large block shrink",
+    setUp: ({ core, sizes }) => [
+      { kind: "realloc", block: must(core.alloc(sizes.largest)), sizeBytes: sizes.large },
+    ],
+  },
+  {
+    name: "allocates a block of its own",
+    setUp: ({ sizes }) => [{ kind: "alloc", sizeBytes: sizes.small, isOwned: true }],
+  },
+  {
+    name: "frees a block of its own",
+    setUp: ({ core, sizes }) => [{ kind: "free", block: allocOwned(core, sizes.small) }],
+  },
+  {
+    name: "adopts a block that the other allocated",
+    setUp: ({ other, sizes }) => [{ kind: "adopt", block: must(other.alloc(sizes.small)) }],
+  },
+  {
+    name: "adopts and shares a block",
+    setUp({ core, sizes }) {
+      const block = must(core.alloc(sizes.small));
+      return [
+        { kind: "adopt", block },
+        { kind: "share", block },
+      ];
+    },
+  },
+  {
+    name: "shares a block of its own",
+    setUp: ({ core, sizes }) => [{ kind: "share", block: allocOwned(core, sizes.small) }],
+  },
+  {
+    name: "names a root",
+    setUp: ({ core, sizes }) => [{ kind: "setRoot", name: "one", block: must(core.alloc(sizes.small)) }],
+  },
+  {
+    name: "names another root",
+    setUp: ({ core, sizes }) => [{ kind: "setRoot", name: "two", block: must(core.alloc(sizes.small)) }],
+  },
+  {
+    name: "reads a root that there is",
+    setUp({ world, slot, core, sizes }) {
+      nameRoot(world, slot, core, "one", must(core.alloc(sizes.small)));
+      return [{ kind: "getRoot", name: "one" }];
+    },
+  },
+  {
+    name: "removes a root and names another",
+    setUp({ world, slot, core, sizes }) {
+      const block = must(core.alloc(sizes.small));
+      nameRoot(world, slot, core, "one", block);
+      return [
+        { kind: "setRoot", name: "one", block: 0 },
+        { kind: "setRoot", name: "two", block },
+      ];
+    },
+  },
+  {
+    name: "has the segment grow",
+    setUp: ({ core, sizes }) => [
+      { kind: "grow", pages: core.sizePages() + 1 },
+      { kind: "alloc", sizeBytes: sizes.small },
+    ],
+  },
+  {
+    name: "recovers one that died owning a block",
+    isSecond: true,
+    dead: [DEAD],
+    setUp({ world, sizes }) {
+      allocOwned(enter(world, DEAD), sizes.small);
+      return [{ kind: "recover", slot: DEAD }];
+    },
+  },
+  {
+    name: "recovers one that died in the middle of an allocation",
+    isSecond: true,
+    dead: [DEAD],
+    setUp({ world, sizes }) {
+      dieAt(world, DEAD, 12, (core) => {
+        for (let count = 0; count < 4; count++) core.alloc(sizes.largest);
+      });
+      return [{ kind: "recover", slot: DEAD }];
+    },
+  },
+  {
+    name: "leaves",
+    isSecond: true,
+    setUp({ core, sizes }) {
+      must(core.alloc(sizes.small));
+      allocOwned(core, sizes.small);
+      return [{ kind: "leave", slot: 1 }];
+    },
+  },
+  {
+    name: "comes and allocates",
+    isSecond: true,
+    setUp({ core, sizes }) {
+      assert.equal(core.recoverSlot(1, 0), OK);
+      return [
+        { kind: "take", slot: 1 },
+        { kind: "alloc", sizeBytes: sizes.small },
+      ];
+    },
+  },
+];
+
+const pagesOf: Readonly<Record<HeapKind, number>> = { slab: 10, buddy: 3, "first-fit": 1 };
+
+function pairOf(heap: HeapKind, first: Part, second: Part): Race {
+  const sizes = sizesOf[heap];
+  return {
+    name: `one ${first.name}, another ${second.name}`,
+    heap,
+    pages: pagesOf[heap],
+    sparePages: 1,
+    dead: [...(first.dead ?? []), ...(second.dead ?? [])],
+    setUp(enterSlot, world) {
+      const [one, two] = [enterSlot(0), enterSlot(1)];
+      return [
+        first.setUp({ world, slot: 0, core: one, other: two, sizes }),
+        second.setUp({ world, slot: 1, core: two, other: one, sizes }),
+      ];
+    },
+  };
+}
+
+function pairsOf(heap: HeapKind): Race[] {
+  return parts.flatMap((second, at) =>
+    parts
+      .slice(0, second.isSecond === true ? parts.length : at + 1)
+      .filter((first) => first.isSecond !== true)
+      .map((first) => pairOf(heap, first, second)),
+  );
+}
+
+/** Two that use the same block without agreeing: the heap survives it. */
+function misusesOf(heap: HeapKind): Race[] {
+  const sizes = sizesOf[heap];
+  const misuse = (name: string, programs: (block: number) => readonly Operations[]): Race => ({
+    name: `of the same block, ${name}`,
+    heap,
+    pages: pagesOf[heap],
+    isMisuse: true,
+    setUp(enterSlot) {
+      const core = enterSlot(0);
+      return programs(must(core.alloc(sizes.small)));
+    },
+  });
+  return [
+    misuse("both free it", (block) => [[{ kind: "free", block }], [{ kind: "free", block }]]),
+    misuse("one frees it, another adopts it", (block) => [
+      [{ kind: "free", block }],
+      [{ kind: "adopt", block }],
+    ]),
+    misuse("both adopt it", (block) => [[{ kind: "adopt", block }], [{ kind: "adopt", block }]]),
+  ];
+}
+
+/** Three at a time, on a heap with hardly any room. */
+function triplesOf(heap: HeapKind): Race[] {
+  const { small } = sizesOf[heap];
+  const alloc = { kind: "alloc", sizeBytes: small } as const;
+  return [
+    {
+      name: "one allocates, one frees its block, one allocates",
+      heap,
+      pages: pagesOf[heap],
+      setUp(enterSlot) {
+        const block = must(enterSlot(0).alloc(small));
+        return [[alloc], [{ kind: "free", block }], [alloc]];
+      },
+    },
+    {
+      name: "two free what the first has allocated, and it allocates",
+      heap,
+      pages: pagesOf[heap],
+      setUp(enterSlot) {
+        const core = enterSlot(0);
+        const [one, two] = [must(core.alloc(small)), must(core.alloc(small))];
+        return [[alloc], [{ kind: "free", block: one }], [{ kind: "free", block: two }]];
+      },
+    },
+  ];
+}
+
+export const races: readonly Race[] = heapKinds.flatMap((heap) => [
+  ...pairsOf(heap),
+  ...misusesOf(heap),
+  ...triplesOf(heap),
+]);
