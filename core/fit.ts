@@ -293,8 +293,7 @@ function moveLocked(handle: u32, size: u32): u32 {
   const have = sizeIn(<u32>header);
   const endPage = endPageOfBlocks();
   const start = findFirst(size, endPage - firstDataPage());
-  const moved =
-    start > CONTRADICTION ? takeAt(start, size, 0, me, endPage) : allocSlowly(start, size, 0, me);
+  const moved = start > CONTRADICTION ? takeAt(start, size, 0, me, endPage) : allocSlowly(start, size, 0, me);
   if (moved == 0) return 0;
   copyBytes(moved, handle, (have < size ? have : size) - FIT_HEADER_BYTES);
   // What is around the old block may have changed by taking the new one.

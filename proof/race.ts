@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { OK } from "../src/layout/result.ts";
+import { LOCKED, OK } from "../src/layout/result.ts";
 import { packageRoot } from "../src/os/native.ts";
 import type { HeapCore } from "../src/region/core.ts";
 import { enter } from "../test/helpers/core-world.ts";
@@ -177,11 +177,12 @@ export function judge(
 ): void {
   const { race, world, initial } = stage;
   for (const { failure } of positions) if (failure !== undefined) throw failure;
+  const died = positions.flatMap(({ isDone }, index) => (isDone ? [] : [index]));
+  const wereDead = died.length === 0 ? [] : (race.dead ?? []);
+  if (died.length > 0) recoverAll(enter(world, JUDGE), [...died, ...wereDead]);
   const histories = positions.map((one, index) => historyOf(stage, index, one, before[index]!));
   const found = observe(race, world);
   const rules = { isTight: race.isTight === true, isMisuse: race.isMisuse === true };
-  const died = positions.flatMap(({ isDone }, index) => (isDone ? [] : [index]));
-  const wereDead = died.length === 0 ? [] : (race.dead ?? []);
   assert.ok(
     isLinearisable(initial, found, histories, rules, wereDead),
     `no order of the operations explains what was found: ${showEndings(histories)}; found ${showState(found)}; before there was ${showState(initial)}`,
@@ -195,7 +196,12 @@ export function judge(
   checkEmptiable(race.heap, world, judging, JUDGE);
 }
 
-/** The judge recovers the dead. */
+/**
+ * The judge recovers the dead, as far as it can: somebody who lives may hold a lock that it needs. What is left is done when
+ * everybody has ended.
+ */
 export function recoverDead(stage: Stage, died: readonly number[]): void {
-  recoverAll(enter(stage.world, JUDGE), [...died, ...(stage.race.dead ?? [])]);
+  const core = enter(stage.world, JUDGE);
+  for (const slot of [...died, ...(stage.race.dead ?? [])])
+    assert.ok([OK, LOCKED].includes(core.recoverSlot(slot, 1)));
 }

@@ -83,7 +83,6 @@ function die(stage: Stage, view: View, death: Death, known: Set<number>): void {
       for (const other of others) if (!other.position().isDone) other.finish();
       const key = joinHash(mixLow(journal.low(), death.index, 1), mixHigh(journal.high(), death.index, 1));
       const isKnown = !death.isRecoveredFirst && known.has(key);
-      if (!death.isRecoveredFirst) recoverDead(stage, [death.index]);
       const positions = participants.map((one, index) =>
         index === death.index ? view.positions[index]! : one.position(),
       );
