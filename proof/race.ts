@@ -7,13 +7,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LOCKED, OK } from "../src/layout/result.ts";
+import { SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
 import { packageRoot } from "../src/os/native.ts";
 import type { HeapCore } from "../src/region/core.ts";
 import { enter } from "../test/helpers/core-world.ts";
 import type { World } from "../test/helpers/core-world.ts";
 import { recoverAll } from "../test/helpers/fit-stage.ts";
 import { AREA_BYTES, makeParticipant } from "./coroutine.ts";
-import type { Access, Participant, Position } from "./coroutine.ts";
+import type { Participant, Position } from "./coroutine.ts";
 import { blocksOf, checkEmptiable, checkGone, checkHeap, makeHeap, rootNames, sizePagesOf } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
 import { makeJournal } from "./journal.ts";
@@ -78,12 +79,12 @@ function observe(race: Race, world: World): ModelState {
   return { blocks: blocksOf(race.heap, world), roots, sizePages: sizePagesOf(world) };
 }
 
-/** Prepares a race. `note` is told of every access that a participant makes. */
-export function prepareRace(race: Race, note: (access: Access) => void): Stage {
+/** Prepares a race. */
+export function prepareRace(race: Race): Stage {
   const world = makeHeap(race.heap, race.pages, race.sparePages ?? 0);
   const journal = makeJournal(world.memory);
   const { slotsOffset, spanPages } = world.geometry;
-  const around = { memory: world.memory, journal, slotsOffset, slotSizeBytes: 512, observe: note };
+  const around = { memory: world.memory, journal, slotsOffset, slotSizeBytes: SLOT_SIZE_BYTES };
   const module = coroutineModule(race.heap);
   const entered = new Map<number, Participant>();
   const enterSlot = (slot: number): HeapCore => {
