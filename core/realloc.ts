@@ -5,8 +5,8 @@
  * So it is the participant's own (blocks.ts) until the old one is free, and shared only then, if the old one was. (A
  * shared block of a slab heap does without: the slot's intent names the new block from before it exists until the old one
  * is free, and recovery frees what it names. A first-fit heap moves a block under its lock: were that given up in between,
- * somebody else might have it when the old block is to be freed, or the new one shared.) A crash leaves the old block allocated and untouched, or freed; never a
- * block that nobody knows.
+ * somebody else might have it when the old block is to be freed, or the new one shared.) A crash leaves the old block
+ * allocated and untouched, or freed; never a block that nobody knows.
  */
 
 import { PAGE_SHIFT } from "../src/layout/header";

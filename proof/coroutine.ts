@@ -96,13 +96,11 @@ export interface Surroundings {
   readonly areaOffset: number;
   readonly slotsOffset: number;
   readonly slotSizeBytes: number;
-  /** Told of each access that is carried out. */
-  readonly observe: (access: Access) => void;
 }
 
 /** The participant in slot `slot`, which is taken already. */
 export function makeParticipant(slot: number, around: Surroundings): Participant {
-  const { memory, journal, areaOffset, observe } = around;
+  const { memory, journal, areaOffset } = around;
   const scratchOffset = around.slotsOffset + slot * around.slotSizeBytes + S_SCRATCH;
   const words = new Int32Array(memory.buffer);
   const areaAt = areaOffset >>> 2;
@@ -121,7 +119,6 @@ export function makeParticipant(slot: number, around: Surroundings): Participant
   let kept: Int32Array | undefined;
 
   const carryOut = (access: Access): void => {
-    observe(access);
     if (access.kind !== READ) journal.note(access.address, access.lengthBytes);
   };
 

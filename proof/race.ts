@@ -6,14 +6,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { OK } from "../src/layout/result.ts";
+import { LOCKED, OK } from "../src/layout/result.ts";
+import { SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
 import { packageRoot } from "../src/os/native.ts";
 import type { HeapCore } from "../src/region/core.ts";
 import { enter } from "../test/helpers/core-world.ts";
 import type { World } from "../test/helpers/core-world.ts";
 import { recoverAll } from "../test/helpers/fit-stage.ts";
 import { AREA_BYTES, makeParticipant } from "./coroutine.ts";
-import type { Access, Participant, Position } from "./coroutine.ts";
+import type { Participant, Position } from "./coroutine.ts";
 import { blocksOf, checkEmptiable, checkGone, checkHeap, makeHeap, rootNames, sizePagesOf } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
 import { makeJournal } from "./journal.ts";
@@ -78,12 +79,12 @@ function observe(race: Race, world: World): ModelState {
   return { blocks: blocksOf(race.heap, world), roots, sizePages: sizePagesOf(world) };
 }
 
-/** Prepares a race. `note` is told of every access that a participant makes. */
-export function prepareRace(race: Race, note: (access: Access) => void): Stage {
+/** Prepares a race. */
+export function prepareRace(race: Race): Stage {
   const world = makeHeap(race.heap, race.pages, race.sparePages ?? 0);
   const journal = makeJournal(world.memory);
   const { slotsOffset, spanPages } = world.geometry;
-  const around = { memory: world.memory, journal, slotsOffset, slotSizeBytes: 512, observe: note };
+  const around = { memory: world.memory, journal, slotsOffset, slotSizeBytes: SLOT_SIZE_BYTES };
   const module = coroutineModule(race.heap);
   const entered = new Map<number, Participant>();
   const enterSlot = (slot: number): HeapCore => {
@@ -177,11 +178,12 @@ export function judge(
 ): void {
   const { race, world, initial } = stage;
   for (const { failure } of positions) if (failure !== undefined) throw failure;
+  const died = positions.flatMap(({ isDone }, index) => (isDone ? [] : [index]));
+  const wereDead = died.length === 0 ? [] : (race.dead ?? []);
+  if (died.length > 0) recoverAll(enter(world, JUDGE), [...died, ...wereDead]);
   const histories = positions.map((one, index) => historyOf(stage, index, one, before[index]!));
   const found = observe(race, world);
   const rules = { isTight: race.isTight === true, isMisuse: race.isMisuse === true };
-  const died = positions.flatMap(({ isDone }, index) => (isDone ? [] : [index]));
-  const wereDead = died.length === 0 ? [] : (race.dead ?? []);
   assert.ok(
     isLinearisable(initial, found, histories, rules, wereDead),
     `no order of the operations explains what was found: ${showEndings(histories)}; found ${showState(found)}; before there was ${showState(initial)}`,
@@ -195,7 +197,12 @@ export function judge(
   checkEmptiable(race.heap, world, judging, JUDGE);
 }
 
-/** The judge recovers the dead. */
+/**
+ * The judge recovers the dead, as far as it can: somebody who lives may hold a lock that it needs. What is left is done when
+ * everybody has ended.
+ */
 export function recoverDead(stage: Stage, died: readonly number[]): void {
-  recoverAll(enter(stage.world, JUDGE), [...died, ...(stage.race.dead ?? [])]);
+  const core = enter(stage.world, JUDGE);
+  for (const slot of [...died, ...(stage.race.dead ?? [])])
+    assert.ok([OK, LOCKED].includes(core.recoverSlot(slot, 1)));
 }

@@ -57,9 +57,8 @@ export function parseSchedule(text: string): Schedule {
 
 export const raceName = ({ heap, name }: Race): string => `${heap}/${name}`;
 
-function violationOf(race: Race, schedule: Schedule, error: Error): Violation {
-  const name = raceName(race);
-  const replay = `npm run proof -- --replay "race/${name}" --schedule "${showSchedule(schedule)}"`;
+export function violationOf(name: string, schedule: Schedule, error: Error): Violation {
+  const replay = `npm run proof -- --replay "${name}" --schedule "${showSchedule(schedule)}"`;
   return { name, message: error.message, replay };
 }
 
@@ -83,7 +82,6 @@ function die(stage: Stage, view: View, death: Death, known: Set<number>): void {
       for (const other of others) if (!other.position().isDone) other.finish();
       const key = joinHash(mixLow(journal.low(), death.index, 1), mixHigh(journal.high(), death.index, 1));
       const isKnown = !death.isRecoveredFirst && known.has(key);
-      if (!death.isRecoveredFirst) recoverDead(stage, [death.index]);
       const positions = participants.map((one, index) =>
         index === death.index ? view.positions[index]! : one.position(),
       );
@@ -122,7 +120,7 @@ function makeDeathFilter(stage: Stage, stride: number): (view: View, index: numb
 
 /** One search of a race's schedules. Throws FoundError. */
 function search(race: Race, tally: Tally, options: RaceOptions, preemptions?: number): boolean {
-  const stage = prepareRace(race, ({ site }) => tally.sitesHit.add(site));
+  const stage = prepareRace(race);
   stage.begin();
   const known = new Set<number>();
   const isNewDeath = makeDeathFilter(stage, options.deathStride);
@@ -175,22 +173,24 @@ function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundEr
 export function runRace(race: Race, tally: Tally, options: RaceOptions): void {
   tally.operations++;
   try {
-    if (search(race, tally, options)) return;
-    tally.cut++;
-    // Too many: all of them with up to three preemptions, as far as it goes.
+    if (!search(race, tally, options)) tally.cut++;
   } catch (error) {
     if (!(error instanceof FoundError)) throw error;
     const { schedule, cause } = simplest(race, tally, options, error);
-    tally.violations.push(violationOf(race, schedule, cause as Error));
+    tally.violations.push(violationOf(`race/${raceName(race)}`, schedule, cause as Error));
   }
 }
 
 /** Runs one schedule of a race; throws what is wrong. Whoever is not at its end when the schedule is goes on to it. */
 export function replayRace(race: Race, { path, death }: Schedule): void {
-  const stage = prepareRace(race, () => undefined);
+  const stage = prepareRace(race);
   stage.begin();
   const { participants } = stage;
-  for (const index of path) participants[index]!.step();
+  for (const index of path) {
+    if (participants[index]?.position().isDone !== false)
+      throw new Error(`participant ${index} makes no more steps: the schedule is another race's`);
+    participants[index].step();
+  }
   const before = participants.map(() => -1);
   const positions = participants.map((one) => one.position());
   if (death !== undefined) {

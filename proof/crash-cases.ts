@@ -1,0 +1,19 @@
+/** Every operation that is put through crash exhaustion. */
+
+import { buddyCases } from "./crash-buddy.ts";
+import { fitCases } from "./crash-fit.ts";
+import { segmentCases } from "./crash-segment.ts";
+import { slabCases } from "./crash-slab.ts";
+import type { CrashScene } from "./crash.ts";
+
+export interface CrashCase {
+  readonly name: string;
+  prepare(): CrashScene;
+}
+
+export const crashCases = (): readonly CrashCase[] => [
+  ...segmentCases,
+  ...slabCases,
+  ...buddyCases,
+  ...fitCases,
+];

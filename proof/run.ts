@@ -1,0 +1,115 @@
+/** Runs the whole proof, or a single part of it again. */
+
+import { readSites } from "../test/helpers/core-world.ts";
+import { crashCases } from "./crash-cases.ts";
+import { crashEverywhere } from "./crash.ts";
+import { heapKinds } from "./heaps.ts";
+import { randomNumber, randomRace, runRandom } from "./random.ts";
+import { races } from "./races.ts";
+import { parseSchedule, raceName, replayRace, runRace } from "./run-race.ts";
+import { makeTally } from "./tally.ts";
+import type { Tally } from "./tally.ts";
+
+export interface ProofOptions {
+  readonly seed: number;
+  /** Everything: a death at each state, reads too, random races until the time is over. */
+  readonly isDeep: boolean;
+  readonly minutes: number;
+  /** Only what has this in its name; without it, everything. */
+  readonly only?: string;
+}
+
+export interface ProofResult extends Tally {
+  readonly sites: number;
+  readonly seconds: number;
+  /** It was told to stop before its end. */
+  readonly isInterrupted: boolean;
+}
+
+export interface Watcher {
+  /** What is about to be done; `done` of `total` parts are. */
+  progress(name: string, done: number, total: number, tally: Tally): void;
+  isStopped(): boolean;
+}
+
+/** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
+const usual = { deathStride: 12, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
+const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
+
+interface Part {
+  readonly name: string;
+  run(tally: Tally): void;
+}
+
+function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part> {
+  const { isDeep, seed, only = "" } = options;
+  const extent = isDeep ? deep : usual;
+  const isWanted = (name: string): boolean => name.includes(only);
+  for (const one of crashCases()) {
+    const name = `crash/${one.name}`;
+    if (isWanted(name)) yield { name, run: (tally) => runCrash(name, tally, isDeep) };
+  }
+  for (const race of races) {
+    const name = `race/${raceName(race)}`;
+    if (isWanted(name)) yield { name, run: (tally) => runRace(race, tally, { ...extent, isOver }) };
+  }
+  for (let index = 0; index < extent.randomRaces; index++) {
+    const random = randomNumber(seed, index);
+    const name = `random/${random.heap}/${random.seed}`;
+    if (!isWanted(name) && only !== "") return;
+    yield { name, run: (tally) => runRandom(random.heap, random.seed, extent.randomSchedules, tally) };
+  }
+}
+
+function runCrash(name: string, tally: Tally, isDeep: boolean): void {
+  const found = crashCases().find((one) => `crash/${one.name}` === name);
+  if (found === undefined) throw new Error(`there is no ${name}`);
+  try {
+    crashEverywhere(found.prepare(), { tally, isDeep });
+  } catch (error) {
+    const { message } = error as Error;
+    tally.violations.push({ name, message, replay: `npm run proof -- --replay "${name}"` });
+  }
+}
+
+const countOf = (options: ProofOptions): number =>
+  crashCases().length + races.length + (options.isDeep ? 0 : usual.randomRaces);
+
+export function runProof(options: ProofOptions, watcher: Watcher): ProofResult {
+  const startedAt = performance.now();
+  const isLate = (): boolean => options.isDeep && performance.now() - startedAt > options.minutes * 60_000;
+  const isOver = (): boolean => watcher.isStopped() || isLate();
+  const tally = makeTally();
+  const total = countOf(options);
+  let done = 0;
+  for (const part of partsOf(options, isOver)) {
+    if (isOver()) break;
+    watcher.progress(part.name, done++, total, tally);
+    part.run(tally);
+  }
+  const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
+  return { ...tally, sites: readSites().size, seconds, isInterrupted: watcher.isStopped() };
+}
+
+/** Does again what a violation names; throws what is wrong. */
+export function replay(name: string, schedule: string | undefined): void {
+  const [kind, ...rest] = name.split("/");
+  const tally = makeTally();
+  if (kind === "crash") {
+    runCrash(name, tally, true);
+    if (tally.violations[0] !== undefined) throw new Error(tally.violations[0].message);
+    return;
+  }
+  const random = (): ReturnType<typeof randomRace> | undefined => {
+    const heap = heapKinds.find((one) => one === rest[0]);
+    return heap === undefined ? undefined : randomRace(heap, Number(rest[1]));
+  };
+  const race = kind === "random" ? random() : races.find((one) => raceName(one) === rest.join("/"));
+  if (race === undefined) throw new Error(`there is nothing named "${name}"`);
+  if (schedule !== undefined) {
+    replayRace(race, parseSchedule(schedule));
+    return;
+  }
+  runRace(race, tally, { ...deep, isOver: () => false });
+  if (tally.violations[0] !== undefined) throw new Error(tally.violations[0].message);
+}
