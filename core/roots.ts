@@ -7,6 +7,7 @@
  * The caller leaves the name, padded with zeros, in its scratch area; calls here take its length in bytes.
  */
 
+import { H_ROOTS_LOCK } from "../src/layout/header";
 import { LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../src/layout/result";
 import {
   R_NAME,
@@ -29,7 +30,17 @@ import {
   storeRootWord,
 } from "./mem";
 import { usableSize } from "./blocks";
-import { fail, lastError, me, rootCount, rootsOffset, scratchOffset, setDetail } from "./state";
+import {
+  corruptAt,
+  fail,
+  lastError,
+  me,
+  rootCount,
+  rootsOffset,
+  scratchOffset,
+  setDetail,
+  slotCount,
+} from "./state";
 
 @inline
 export function rootAt(index: u32): usize {
@@ -91,12 +102,13 @@ export function rootGet(length: u32): u32 {
   return 0;
 }
 
-/** Takes the roots lock. Returns OK, or LOCKED with the holder's slot in errorDetail(). */
+/** Takes the roots lock. Returns OK, LOCKED with the holder's slot in errorDetail(), or CORRUPT. */
 export function lockRoots(): i32 {
   if (casRootsLock(0, me)) return OK;
   const holder = loadRootsLock();
   if (holder == 0) return casRootsLock(0, me) ? OK : fail(LOCKED);
   if (holder == me) return OK;
+  if (holder > slotCount) return corruptAt(H_ROOTS_LOCK);
   setDetail(holder - 1);
   return fail(LOCKED);
 }

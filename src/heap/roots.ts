@@ -33,7 +33,7 @@ export interface Roots {
    * Stores `handle` under `name`, replacing what was there.
    *
    * @throws ERR_SHOAL_BAD_HANDLE (no allocated block), ERR_SHOAL_ROOTS_FULL, ERR_SHOAL_NAME, ERR_SHOAL_TIMEOUT (the
-   *   participant that holds the roots lock is stopped), ERR_SHOAL_READ_ONLY
+   *   participant that holds the roots lock is stopped), ERR_SHOAL_CORRUPT, ERR_SHOAL_READ_ONLY
    */
   set(name: string, handle: Handle): void;
   /**
@@ -68,8 +68,8 @@ export function makeRoots(region: Region): Roots {
     return bytes.length;
   };
 
-  const change = (call: string, work: () => number): number => {
-    lock(region, call);
+  const change = (call: string, handle: number, work: () => number): number => {
+    lock(region, call, handle);
     try {
       return work();
     } finally {
@@ -84,7 +84,7 @@ export function makeRoots(region: Region): Roots {
     const length = pass(name);
     region.catchUp();
     let present = 0;
-    const code = change(call, () => {
+    const code = change(call, handle, () => {
       if (onlyIfAbsent) present = core.rootGet(length) >>> 0;
       return present === 0 ? core.rootSet(length, handle) : OK;
     });
@@ -110,7 +110,7 @@ export function makeRoots(region: Region): Roots {
     delete(name) {
       checkWritable(region, "roots.delete");
       const length = pass(name);
-      return change("roots.delete", () => core.rootSet(length, 0)) !== NOT_FOUND;
+      return change("roots.delete", 0, () => core.rootSet(length, 0)) !== NOT_FOUND;
     },
     list() {
       region.check();
@@ -165,12 +165,14 @@ function checkWritable(region: Region, call: string): void {
   });
 }
 
-/** Takes the roots lock, recovering its holder if that has died. */
-function lock(region: Region, call: string): void {
+/** Takes the roots lock for a call about `handle`, recovering its holder if that has died. */
+function lock(region: Region, call: string, handle: number): void {
   const core = region.session.overlay.core as HeapCore;
-  for (let spin = 0; spin < SPINS; spin++) {
-    if (core.lockRoots() !== LOCKED) return;
-  }
   const refused = { call, sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
-  while (core.lockRoots() === LOCKED) awaitLock(region, core.errorDetail() >>> 0, refused);
+  for (let tries = 0; ; tries++) {
+    const code = core.lockRoots();
+    if (code === OK) return;
+    if (code !== LOCKED) throw handleError(core, code, call, handle);
+    if (tries >= SPINS) awaitLock(region, core.errorDetail() >>> 0, refused);
+  }
 }

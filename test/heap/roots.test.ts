@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Handle } from "../../src/heap/index.ts";
+import { H_ROOTS_LOCK } from "../../src/layout/header.ts";
 import { throwsCode } from "../helpers/assertions.ts";
 import { abandon, assertSound, createHeap, openHeap } from "../helpers/heaps.ts";
 import { startProcesses } from "../helpers/peer.ts";
@@ -113,6 +114,27 @@ test("a roots lock that a dead participant held is taken over", (t) => {
   assert.equal(heap.roots.get("it"), handle);
   assert.equal(Atomics.load(word, 0), 0);
   assert.equal(heap.stats().recoveries, 1);
+  assertSound(heap);
+});
+
+test("a roots lock that names a slot that there is not is ERR_SHOAL_CORRUPT at once, and waits for nobody", (t) => {
+  const heap = createHeap(t);
+  const handle = heap.alloc(16);
+  const word = new Int32Array(heap.region.buffer, H_ROOTS_LOCK, 1);
+  for (const wrong of [57, 100_000, -1]) {
+    Atomics.store(word, 0, wrong);
+    for (const call of [
+      () => heap.roots.set("it", handle),
+      () => heap.roots.setIfAbsent("it", handle),
+      () => heap.roots.delete("it"),
+    ]) {
+      const { details } = throwsCode(call, "ERR_SHOAL_CORRUPT", new RegExp(`offset ${H_ROOTS_LOCK}`));
+      assert.equal(details["offset"], H_ROOTS_LOCK);
+      assert.equal(word[0], wrong, "nothing was changed");
+    }
+  }
+  Atomics.store(word, 0, 0);
+  heap.roots.set("it", handle);
   assertSound(heap);
 });
 
