@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { shoalError } from "../errors.ts";
 import { ALLOCATOR_BUDDY, ALLOCATOR_FIRST_FIT, ALLOCATOR_SLAB } from "../layout/header.ts";
+import { systemError } from "../os/errno.ts";
 import { packageRoot } from "../os/native.ts";
 
 /** What core/segment.ts exports. Result codes are in src/layout/result.ts. */
@@ -154,25 +155,37 @@ export function moduleFor(allocator: number): CoreModule {
   return HEAP_MODULES[allocator] ?? "segment";
 }
 
-const compiled = new Map<string, WebAssembly.Module>();
+type CoreFile = CoreModule | `${CoreModule}.checked`;
 
-/** The module, compiled when it is first asked for. */
-function moduleOf(name: CoreModule | `${CoreModule}.checked`): WebAssembly.Module {
-  const known = compiled.get(name);
+const read = new Map<CoreFile, Uint8Array>();
+const compiled = new Map<CoreFile, WebAssembly.Module>();
+
+function readModule(name: CoreFile): Uint8Array {
+  const known = read.get(name);
   if (known !== undefined) return known;
   const path = join(packageRoot, "dist", "core", `${name}.wasm`);
+  let bytes: Uint8Array;
   try {
-    const module = new WebAssembly.Module(readFileSync(path));
-    compiled.set(name, module);
-    return module;
+    bytes = readFileSync(path);
   } catch (cause) {
-    throw shoalError(
-      "ERR_SHOAL_NATIVE",
-      `no core at ${path}: build it with \`npm run build\``,
-      { path },
-      cause,
-    );
+    const { code, errno = 0 } = cause as NodeJS.ErrnoException;
+    if (code !== "ENOENT") throw systemError("open", errno, { path });
+    const message = `no core at ${path}: build it with \`npm run build\``;
+    throw shoalError("ERR_SHOAL_NATIVE", message, { path }, cause);
   }
+  read.set(name, bytes);
+  return bytes;
+}
+
+/** The module, compiled when it is first asked for. */
+function moduleOf(name: CoreFile): WebAssembly.Module {
+  const known = compiled.get(name);
+  if (known !== undefined) return known;
+  const module = new WebAssembly.Module(readModule(name));
+  // Who has a segment open will want to look at it when there may be no descriptor left to read this with.
+  readModule("survey");
+  compiled.set(name, module);
+  return module;
 }
 
 /**

@@ -10,7 +10,7 @@
  * `flags` says so, instead of the process dying of SIGBUS.
  */
 
-import { shoalError } from "../errors.ts";
+import { ShoalError, shoalError } from "../errors.ts";
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { checkResult } from "../os/errno.ts";
 import { close, memfdCreate } from "../os/index.ts";
@@ -97,10 +97,21 @@ let wipes: boolean | undefined;
 
 /**
  * Whether this engine writes zeros into the pages that `memory.grow` adds, as JavaScriptCore does: over a segment that
- * would wipe what others have written there. Tried out once a process, on a memory file of its own.
+ * would wipe what others have written there. Tried out once a process, on a memory file of its own. Where there is no
+ * descriptor or no memory left for that, yes: what is done then is right on every engine.
  */
 function growthWipes(): boolean {
   if (wipes !== undefined) return wipes;
+  try {
+    wipes = tryGrowth();
+  } catch (error) {
+    if (error instanceof ShoalError) return true;
+    throw error;
+  }
+  return wipes;
+}
+
+function tryGrowth(): boolean {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true });
   const address = native.addressOf(new Uint8Array(memory.buffer));
   const fd = memfdCreate("shoal-probe");
@@ -110,8 +121,7 @@ function growthWipes(): boolean {
     const access = constants.PROT_READ | constants.PROT_WRITE;
     checkResult(native.mmap(address, 2 * PAGE_SIZE_BYTES, access, flags, fd, 0), "mmap", { fd });
     memory.grow(1);
-    wipes = new Uint8Array(memory.buffer)[2 * PAGE_SIZE_BYTES - 1] !== 1;
-    return wipes;
+    return new Uint8Array(memory.buffer)[2 * PAGE_SIZE_BYTES - 1] !== 1;
   } finally {
     layZeros(address, 2 * PAGE_SIZE_BYTES);
     close(fd);
