@@ -33,7 +33,7 @@ export interface Watcher {
 }
 
 /** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
-const usual = { deathStride: 12, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
+export const usual = { deathStride: 12, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
 const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
 
 interface Part {
