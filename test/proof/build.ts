@@ -8,6 +8,7 @@ interface ProofBuild {
   buildProof(): Promise<void>;
 }
 
-const script = pathToFileURL(join(projectFolder(), "scripts", "build-proof.mjs")).href;
-const { buildProof } = (await import(script)) as ProofBuild;
-await buildProof();
+export async function buildProof(): Promise<void> {
+  const script = pathToFileURL(join(projectFolder(), "scripts", "build-proof.mjs")).href;
+  await ((await import(script)) as ProofBuild).buildProof();
+}

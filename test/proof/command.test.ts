@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
-import "./build.ts";
 import { projectFolder } from "../os/support.ts";
+import { buildProof } from "./build.ts";
+
+await buildProof();
 
 const program = join(projectFolder(), "dist", "proof", "main.js");
 

@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import "./build.ts";
 import { heapKinds } from "../../proof/heaps.ts";
 import type { HeapKind } from "../../proof/heaps.ts";
 import { runRandom } from "../../proof/random.ts";
@@ -13,6 +12,9 @@ import { runRace } from "../../proof/run-race.ts";
 import { usual } from "../../proof/run.ts";
 import { makeTally } from "../../proof/tally.ts";
 import type { Tally } from "../../proof/tally.ts";
+import { buildProof } from "./build.ts";
+
+await buildProof();
 
 function assertNone({ violations }: Tally): void {
   const shown = violations.slice(0, 3).map(({ name, message, replay }) => `${name}: ${message}\n${replay}`);

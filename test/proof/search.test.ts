@@ -1,10 +1,12 @@
 /** That the proof finds what is wrong, and shows it again. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import "./build.ts";
 import type { Race } from "../../proof/race.ts";
 import { parseSchedule, replayRace, runRace, showSchedule } from "../../proof/run-race.ts";
 import { makeTally } from "../../proof/tally.ts";
+import { buildProof } from "./build.ts";
+
+await buildProof();
 
 const options = { mostStates: 100_000, deathStride: 0, isOver: () => false };
 
