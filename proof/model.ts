@@ -175,6 +175,8 @@ export function apply(
       if (error === LOCKED) return state;
       return error === OK ? release(state, operation.slot) : undefined;
     case "take":
+    case "trim":
+    case "restore":
       return state;
   }
 }
@@ -200,6 +202,8 @@ function guesses(operation: Operation, earlier: Endings, found: ModelState): rea
       return [{ value: Math.max(found.sizePages, operation.pages), error: OK }];
     case "getRoot":
     case "take":
+    case "trim":
+    case "restore":
       return [];
     default:
       return [done];

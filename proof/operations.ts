@@ -5,7 +5,7 @@
 
 import { NEED_STORAGE, OK } from "../src/layout/result.ts";
 import { S_SCRATCH, SCRATCH_SIZE_BYTES, SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
-import type { HeapCore } from "../src/region/core.ts";
+import type { HeapCore, SlabCore } from "../src/region/core.ts";
 import type { World } from "../test/helpers/core-world.ts";
 
 /** A block: a handle, or what this participant's operation number `resultOf` has returned. */
@@ -25,6 +25,9 @@ export type Operation =
   | { readonly kind: "setRoot"; readonly name: string; readonly block: Block }
   | { readonly kind: "getRoot"; readonly name: string }
   | { readonly kind: "grow"; readonly pages: number }
+  /** Slab heaps: the storage of free pages is given back, or so many pages in a row get theirs again. */
+  | { readonly kind: "trim" }
+  | { readonly kind: "restore"; readonly pages: number }
   /** `slot` is dead. */
   | { readonly kind: "recover"; readonly slot: number }
   | { readonly kind: "leave"; readonly slot: number }
@@ -82,6 +85,22 @@ function setRoot(world: World, slot: number, core: HeapCore, name: string, handl
   return coded(code);
 }
 
+/** As src/heap/trim.ts does, without a system. */
+function trim(core: SlabCore): Ending {
+  for (let page = core.trimFrom(0); page !== 0;) {
+    const count = core.errorDetail();
+    core.settleStorage(page, count, 0);
+    page = core.trimFrom(page + count);
+  }
+  return coded(OK);
+}
+
+function restore(core: SlabCore, pages: number): Ending {
+  const page = core.claimHollow(pages);
+  if (page !== 0) core.settleStorage(page, pages, 1);
+  return coded(OK);
+}
+
 function runOne(world: World, slot: number, core: HeapCore, operation: Operation, endings: Endings): Ending {
   switch (operation.kind) {
     case "alloc": {
@@ -104,6 +123,10 @@ function runOne(world: World, slot: number, core: HeapCore, operation: Operation
       return handled(core, core.rootGet(writeName(world, slot, operation.name)));
     case "grow":
       return { value: core.publishSize(operation.pages) >>> 0, error: OK };
+    case "trim":
+      return trim(core as SlabCore);
+    case "restore":
+      return restore(core as SlabCore, operation.pages);
     case "recover":
       return coded(core.recoverSlot(operation.slot, 1));
     case "leave":
@@ -178,6 +201,10 @@ export function describe(operation: Operation): string {
       return `root ${operation.name}`;
     case "grow":
       return `grow to ${operation.pages} pages`;
+    case "trim":
+      return "trim";
+    case "restore":
+      return `restore ${operation.pages} pages`;
     case "recover":
     case "leave":
     case "take":

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { OK } from "../src/layout/result.ts";
-import type { HeapCore } from "../src/region/core.ts";
+import type { HeapCore, SlabCore } from "../src/region/core.ts";
 import { enter, makeTrigger, survives } from "../test/helpers/core-world.ts";
 import type { World } from "../test/helpers/core-world.ts";
 import { heapKinds } from "./heaps.ts";
@@ -47,6 +47,10 @@ interface Part {
   /** Only the second of two does this. */
   readonly isSecond?: true;
   readonly dead?: readonly number[];
+  /** Only in this heap. */
+  readonly heap?: HeapKind;
+  /** There may be no room because of this, so it is set up last. */
+  readonly isTight?: true;
   setUp(scene: Scene): Operations;
 }
 
@@ -217,6 +221,29 @@ const parts: readonly Part[] = [
   },
 ];
 
+const storageParts: readonly Part[] = [
+  {
+    name: "gives free pages' storage back",
+    heap: "slab",
+    isTight: true,
+    setUp: () => [{ kind: "trim" }],
+  },
+  {
+    name: "gets two pages' storage again and allocates",
+    heap: "slab",
+    isTight: true,
+    setUp({ core, sizes }) {
+      const hollow = core as SlabCore;
+      const page = hollow.trimFrom(0);
+      hollow.settleStorage(page, hollow.errorDetail(), 0);
+      return [
+        { kind: "restore", pages: 2 },
+        { kind: "alloc", sizeBytes: sizes.largest },
+      ];
+    },
+  },
+];
+
 const pagesOf: Readonly<Record<HeapKind, number>> = { slab: 10, buddy: 3, "first-fit": 1 };
 
 function pairOf(heap: HeapKind, first: Part, second: Part): Race {
@@ -226,21 +253,23 @@ function pairOf(heap: HeapKind, first: Part, second: Part): Race {
     heap,
     pages: pagesOf[heap],
     sparePages: 1,
+    isTight: first.isTight === true || second.isTight === true,
     dead: [...(first.dead ?? []), ...(second.dead ?? [])],
     setUp(enterSlot, world) {
       const [one, two] = [enterSlot(0), enterSlot(1)];
-      return [
-        first.setUp({ world, slot: 0, core: one, other: two, sizes }),
-        second.setUp({ world, slot: 1, core: two, other: one, sizes }),
-      ];
+      const setUpFirst = (): Operations => first.setUp({ world, slot: 0, core: one, other: two, sizes });
+      const early = first.isTight === true ? undefined : setUpFirst();
+      const theirs = second.setUp({ world, slot: 1, core: two, other: one, sizes });
+      return [early ?? setUpFirst(), theirs];
     },
   };
 }
 
 function pairsOf(heap: HeapKind): Race[] {
-  return parts.flatMap((second, at) =>
-    parts
-      .slice(0, second.isSecond === true ? parts.length : at + 1)
+  const all = [...parts, ...storageParts].filter((one) => one.heap === undefined || one.heap === heap);
+  return all.flatMap((second, at) =>
+    all
+      .slice(0, second.isSecond === true ? all.length : at + 1)
       .filter((first) => first.isSecond !== true)
       .map((first) => pairOf(heap, first, second)),
   );

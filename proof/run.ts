@@ -33,7 +33,7 @@ export interface Watcher {
 }
 
 /** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
-const usual = { deathStride: 12, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
+export const usual = { deathStride: 12, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
 const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
 
 interface Part {
@@ -61,6 +61,16 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
   }
 }
 
+/** What a part cannot cope with is a violation, too. */
+function runPart({ name, run }: Part, tally: Tally): void {
+  try {
+    run(tally);
+  } catch (error) {
+    const replay = `npm run proof -- --replay "${name}"`;
+    tally.violations.push({ name, message: `cannot be run: ${(error as Error).message}`, replay });
+  }
+}
+
 function runCrash(name: string, tally: Tally, isDeep: boolean): void {
   const found = crashCases().find((one) => `crash/${one.name}` === name);
   if (found === undefined) throw new Error(`there is no ${name}`);
@@ -85,7 +95,7 @@ export function runProof(options: ProofOptions, watcher: Watcher): ProofResult {
   for (const part of partsOf(options, isOver)) {
     if (isOver()) break;
     watcher.progress(part.name, done++, total, tally);
-    part.run(tally);
+    runPart(part, tally);
   }
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
   return { ...tally, sites: readSites().size, seconds, isInterrupted: watcher.isStopped() };

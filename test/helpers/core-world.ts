@@ -132,9 +132,6 @@ export interface Trigger {
   killAfter(accesses: number): void;
 }
 
-/** All sites that any trigger of this file has seen. */
-export const sitesSeen = new Set<number>();
-
 export function makeTrigger(): Trigger {
   let target = 0;
   let action: "kill" | (() => void) | undefined;
@@ -146,7 +143,6 @@ export function makeTrigger(): Trigger {
       // The dead touch nothing any more, not even in a `finally`.
       if (isDead) throw killed;
       if (action === undefined) return;
-      sitesSeen.add(site);
       sites.push(site);
       if (sites.length !== target) return;
       if (action === "kill") {
