@@ -8,10 +8,18 @@
  */
 
 import { NOT_OWNER } from "../src/layout/result";
-import { S_OWNS } from "../src/layout/slot";
+import { INTENT_MOVE, INTENT_NONE, S_OWNS } from "../src/layout/slot";
 import * as buddy from "./buddy";
 import * as fit from "./fit";
-import { fillBytes, getScratch, getSlotWord, setScratch, setSlotWord } from "./mem";
+import {
+  fillBytes,
+  getScratch,
+  getSlotWord,
+  setIntentBlock,
+  setScratch,
+  setSlotWord,
+  storeIntent,
+} from "./mem";
 import * as slab from "./slab";
 import * as slabOwned from "./slab-owned";
 import { fail, isBuddyHeap, isSlabHeap, me, mySlot, setDetail } from "./state";
@@ -67,6 +75,17 @@ export function adopt(handle: u32): i32 {
   if (isSlabHeap()) return slabOwned.adopt(handle);
   if (isBuddyHeap()) return buddy.adopt(handle);
   return fit.adopt(handle);
+}
+
+/** `moved`, this participant's own, is to take the place of another block: if the call is cut off, it goes back (mend.ts). */
+export function beginMove(moved: u32): void {
+  setIntentBlock(mySlot, moved);
+  storeIntent(mySlot, INTENT_MOVE);
+}
+
+/** The move is done, or undone. */
+export function endMove(): void {
+  storeIntent(mySlot, INTENT_NONE);
 }
 
 /** Before this participant owns its first block: recovery then looks for them. */

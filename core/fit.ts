@@ -23,7 +23,7 @@
 import { FIT_ALIGNMENT_BYTES, FIT_HEADER_BYTES, FIT_LEAST_BLOCK_BYTES } from "../src/layout/fit";
 import { PAGE_SHIFT, PAGE_SIZE_BYTES } from "../src/layout/header";
 import { BAD_HANDLE, DOUBLE_FREE, NEED_CATCH_UP, OK, TOO_LARGE } from "../src/layout/result";
-import { failNotOwner, noteOwning } from "./blocks";
+import { beginMove, endMove, failNotOwner, noteOwning } from "./blocks";
 import {
   endPageOfBlocks,
   freeBytesBefore,
@@ -295,15 +295,18 @@ function moveLocked(handle: u32, size: u32): u32 {
   const start = findFirst(size, endPage - firstDataPage());
   const moved = start > CONTRADICTION ? takeAt(start, size, 0, me, endPage) : allocSlowly(start, size, 0, me);
   if (moved == 0) return 0;
+  beginMove(moved);
   copyBytes(moved, handle, (have < size ? have : size) - FIT_HEADER_BYTES);
   // What is around the old block may have changed by taking the new one.
   if (freeLocked(handle) != OK) {
     const error = lastError();
     freeLocked(moved);
+    endMove();
     fail(error);
     return 0;
   }
   if (<u32>(header >> 32) == 0) setBlockOwner(moved - FIT_HEADER_BYTES, 0);
+  endMove();
   return moved;
 }
 

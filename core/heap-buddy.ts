@@ -13,5 +13,6 @@ export {
 export { become, errorDetail, lastError } from "./state";
 export { alloc, free, usableSize } from "./buddy";
 export { adopt, allocBatch, allocWith, freeBatch, noteStorage, share } from "./blocks";
+export { mend } from "./mend";
 export { realloc } from "./realloc";
 export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";

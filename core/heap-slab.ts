@@ -19,5 +19,6 @@ export { become, errorDetail, lastError } from "./state";
 export { alloc, free, usableSize } from "./slab";
 export { adopt, allocBatch, allocWith, freeBatch, noteStorage, share } from "./blocks";
 export { claimHollow, settleStorage, trimFrom } from "./storage";
+export { mend } from "./mend";
 export { realloc } from "./realloc";
 export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";

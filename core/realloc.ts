@@ -13,7 +13,17 @@ import { PAGE_SHIFT } from "../src/layout/header";
 import { PAGE_RUN, SMALL_LIMIT_BYTES } from "../src/layout/page";
 import { BAD_HANDLE, OK, TOO_LARGE } from "../src/layout/result";
 import { INTENT_NONE } from "../src/layout/slot";
-import { allocPlaced, failNotOwner, free, isMineOrShared, ownerOf, share, usableSize } from "./blocks";
+import {
+  allocPlaced,
+  beginMove,
+  endMove,
+  failNotOwner,
+  free,
+  isMineOrShared,
+  ownerOf,
+  share,
+  usableSize,
+} from "./blocks";
 import * as buddy from "./buddy";
 import { classOf, classSize } from "./classes";
 import * as fit from "./fit";
@@ -66,16 +76,19 @@ function resizeInSlab(handle: u32, old: u32, sizeBytes: u32): i32 {
 function moveOwned(handle: u32, old: u32, sizeBytes: u32, shared: bool): u32 {
   const moved = allocPlaced(sizeBytes, 0, true);
   if (moved == 0) return 0;
+  beginMove(moved);
   copyBytes(moved, handle, old < sizeBytes ? old : sizeBytes);
   // The free is the linearisation point. If it is refused (another participant freed the block meanwhile, which is the
   // callers' mistake), the move is undone.
   if (free(handle) != OK) {
     const error = lastError();
     free(moved);
+    endMove();
     fail(error);
     return 0;
   }
   if (shared) share(moved);
+  endMove();
   return moved;
 }
 

@@ -14,25 +14,34 @@ import { MOST_TRIES } from "./buddy-owned";
 import { isOwned, isStart, leavesAt, startBit } from "./buddy-tree";
 import { getSlotWord } from "./mem";
 import { casTree, loadOwner, loadOwners4, loadTree, storeOwner } from "./mem-buddy";
-import { firstDataPage, maxShift, minShift } from "./state";
+import { firstDataPage, maxShift, me, minShift, mySlot } from "./state";
 
 /** Entries of the side table that are looked at at once. */
 const ENTRIES_AT_ONCE: u32 = 4;
 
 export function recoverBuddy(slot: usize, owner: u32): i32 {
+  return recoverRights(slot, owner, false);
+}
+
+/** For this participant itself, which lives on (mend.ts): it keeps its blocks. */
+export function mendBuddy(): i32 {
+  return recoverRights(mySlot, me, true);
+}
+
+function recoverRights(slot: usize, owner: u32, isAlive: bool): i32 {
   if (getSlotWord(slot, S_OWNS) == 0) return OK;
   refresh();
   const first = firstDataPage();
   const end = first + usedPages();
   for (let page = first; page < end; page++) {
     if (!hasOwners(page)) continue;
-    const result = recoverPage(page, owner);
+    const result = recoverPage(page, owner, isAlive);
     if (result != OK) return result;
   }
   return OK;
 }
 
-function recoverPage(page: u32, owner: u32): i32 {
+function recoverPage(page: u32, owner: u32, isAlive: bool): i32 {
   const count: u32 = 1 << (PAGE_SHIFT - minShift);
   const start = page << PAGE_SHIFT;
   let entry: u32 = 0;
@@ -48,7 +57,7 @@ function recoverPage(page: u32, owner: u32): i32 {
       continue;
     }
     if (loadOwner(ownerAt(handle)) == owner) {
-      const result = recoverLeaf(handle);
+      const result = recoverLeaf(handle, isAlive);
       if (result != OK) return result;
     }
     entry++;
@@ -57,12 +66,13 @@ function recoverPage(page: u32, owner: u32): i32 {
 }
 
 /** The right to the leaf at `handle` is the dead one's: so is the block that starts there, if it is owned. */
-function recoverLeaf(handle: u32): i32 {
+function recoverLeaf(handle: u32, isAlive: bool): i32 {
   const tree = treeAt(handle >> maxShift);
   const leaf = leafOf(handle);
   for (let tries = MOST_TRIES; tries > 0; tries--) {
     const state = loadTree(tree);
     const isTheirs = isStart(state, leaf) && isOwned(state, leaf);
+    if (isTheirs && isAlive) return OK;
     if (isTheirs && !casTree(tree, state, state & ~(leavesAt(state, leaf) | startBit(leaf)))) continue;
     storeOwner(ownerAt(handle), 0);
     return OK;

@@ -72,7 +72,7 @@ export function recoverSlab(slot: usize, owner: u32): i32 {
 }
 
 /** Gives back the block that a dead realloc had allocated and not handed over. */
-function undoIntent(slot: usize, owner: u32): void {
+export function undoIntent(slot: usize, owner: u32): void {
   const handle = getIntentBlock(slot);
   const index = handle >> PAGE_SHIFT;
   if (index >= firstDataPage() && index < reachablePages()) {
@@ -112,14 +112,15 @@ function recoverPages(owner: u32, owns: bool): void {
  * lowered the class's orphan hint to look for room, and not raised it again; have freed an orphan's last block and not
  * given the page back; or, recovering another, have made this page an orphan and not said so.
  */
-function makeUpFor(index: u32, page: usize, state: u64, owner: u32): void {
+export function makeUpFor(index: u32, page: usize, state: u64, owner: u32): void {
   storeRemoteFlag(page, 1);
   if (ownerIn(state) != 0 || classIn(state) > <u32>CLASS_LAST) return;
   storeOrphanHint(classIn(state), 1);
   if (isEmpty(index, page)) takeOver(page, owner);
 }
 
-function recoverPage(index: u32, page: usize, state: u64): void {
+/** A page, no slab page, that the dead one owns or was changing. */
+export function recoverPage(index: u32, page: usize, state: u64): void {
   const length = lengthIn(state);
   const other = otherIn(state);
   switch (kindOf(state)) {
@@ -159,7 +160,7 @@ function recoverPage(index: u32, page: usize, state: u64): void {
   noteFreed(index);
 }
 
-function boundedEnd(index: u32, length: u32): u32 {
+export function boundedEnd(index: u32, length: u32): u32 {
   const limit = reachablePages();
   return index + length < limit ? index + length : limit;
 }

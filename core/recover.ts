@@ -15,6 +15,7 @@
 import { CLASS_SLOTS } from "../src/layout/page";
 import { OK } from "../src/layout/result";
 import {
+  INTENT_NONE,
   SLOT_EPOCH_SHIFT,
   SLOT_FREE,
   SLOT_LIVE,
@@ -33,6 +34,7 @@ import {
   setIntentBlock,
   setSlotNumber,
   setSlotWord,
+  storeIntent,
   storeSlotState,
 } from "./mem";
 import { recoverBuddy } from "./recover-buddy";
@@ -88,6 +90,7 @@ function recoverBlocks(slot: usize, owner: u32): i32 {
 
 function clearSlot(slot: usize): void {
   for (let sizeClass: u32 = 0; sizeClass < <u32>CLASS_SLOTS; sizeClass++) setCurrent(slot, sizeClass, 0);
+  storeIntent(slot, INTENT_NONE);
   setIntentBlock(slot, 0);
   setSlotWord(slot, S_PID, 0);
   setSlotWord(slot, S_THREAD, 0);

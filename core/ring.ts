@@ -130,7 +130,7 @@ function claimSlabPage(sizeClass: u32): u32 {
  * Puts an own page into its ring behind the current page; current itself only when there is none. (A page that still
  * has room must not cease to be current without having its hint refreshed: its room would not be found again.)
  */
-function enterRing(index: u32, page: usize, sizeClass: u32): void {
+export function enterRing(index: u32, page: usize, sizeClass: u32): void {
   const current = getCurrent(mySlot, sizeClass);
   const next = current != 0 && isMine(current, sizeClass) ? getPageNext(pageAt(current)) : 0;
   if (next == 0 || !isMine(next, sizeClass)) {

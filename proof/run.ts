@@ -66,8 +66,8 @@ function runPart({ name, run }: Part, tally: Tally): void {
   try {
     run(tally);
   } catch (error) {
-    const replay = `npm run proof -- --replay "${name}"`;
-    tally.violations.push({ name, message: `cannot be run: ${(error as Error).message}`, replay });
+    const message = `cannot be run: ${(error as Error).message}`;
+    tally.violations.push({ name, message, replay: `npm run proof -- --replay "${name}"` });
   }
 }
 

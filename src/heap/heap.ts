@@ -55,6 +55,8 @@ export class Heap implements Disposable {
   readonly #free: HeapCore["free"];
   /** One word: 0 = open and whole (src/region/overlay.ts). */
   readonly #flags: Int32Array;
+  /** A call was cut off in the core, and what it left is not mended yet. */
+  #isCutOff = false;
   /** Within tryAlloc: nobody will read what an error says. */
   #isTrying = false;
   readonly #isReadOnly: boolean;
@@ -118,7 +120,7 @@ export class Heap implements Disposable {
       const handle = this.#alloc(sizeBytes);
       return (handle === 0 ? this.#allocSlowly(sizeBytes) : handle >>> 0) as Handle;
     } catch (error) {
-      throw trapError(error, "alloc");
+      throw this.#cutOff(error, "alloc");
     }
   }
 
@@ -209,7 +211,7 @@ export class Heap implements Disposable {
       const code = this.#free(handle);
       if (code !== OK) this.#freeSlowly(handle, code);
     } catch (error) {
-      throw trapError(error, "free");
+      throw this.#cutOff(error, "free");
     }
   }
 
@@ -317,7 +319,7 @@ export class Heap implements Disposable {
     try {
       return countHeap(this.region);
     } catch (error) {
-      throw trapError(error, "stats");
+      throw this.#cutOff(error, "stats");
     }
   }
 
@@ -335,7 +337,7 @@ export class Heap implements Disposable {
     try {
       return verifyHeap(this.region);
     } catch (error) {
-      throw trapError(error, "verify");
+      throw this.#cutOff(error, "verify");
     }
   }
 
@@ -355,7 +357,7 @@ export class Heap implements Disposable {
     try {
       return trimHeap(this.region);
     } catch (error) {
-      throw trapError(error, "trim");
+      throw this.#cutOff(error, "trim");
     }
   }
 
@@ -402,13 +404,40 @@ export class Heap implements Disposable {
     this.#retry(call, 0, handle, () => (step() === OK ? 1 : 0));
   }
 
+  /**
+   * What to throw for what the engine has thrown in the midst of a call. If it cut the core off (a trap, a stack that was full),
+   * what that has left half done is mended: as soon as this turn of the event loop is over, when the stack is empty, or by the
+   * next call that is not of the fast kind. Those few, alloc and free without options, may come before: to them half-done
+   * pages are pages that somebody else is changing.
+   */
+  #cutOff(error: unknown, call: string): unknown {
+    if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
+      this.#isCutOff = true;
+      setImmediate(() => {
+        try {
+          this.#mend();
+        } catch (again) {
+          // The next call tries it, and throws what is wrong.
+          this.#isCutOff ||= again !== undefined;
+        }
+      });
+    }
+    return trapError(error, call);
+  }
+
+  #mend(): void {
+    if (!this.#isCutOff || this.#isReadOnly || this.#flags[0] !== 0) return;
+    if (this.#core.mend() === OK) this.#isCutOff = false;
+  }
+
   /** Makes a call that returns 0 when it cannot go on, until it can. */
   #retry(call: string, sizeBytes: number, handle: number, step: () => number): number {
     try {
+      if (this.#isCutOff) this.#mend();
       const result = step();
       return result === 0 ? this.#goOn(call, sizeBytes, handle, step) : result >>> 0;
     } catch (error) {
-      throw trapError(error, call);
+      throw this.#cutOff(error, call);
     }
   }
 

@@ -42,3 +42,8 @@ export const SLOT_EPOCH_SHIFT = 2;
 export const INTENT_NONE = 0;
 /** The block named beside it was allocated inside realloc and is not the caller's yet: give it back. */
 export const INTENT_REALLOC = 1;
+/**
+ * The same, where the new block is its own (owned) until the move is done: recovery frees that with all it owned, and only the
+ * participant itself, if it lives, looks here (core/mend.ts).
+ */
+export const INTENT_MOVE = 2;

@@ -60,6 +60,8 @@ export interface HeapCore extends Core {
   adopt(handle: number): number;
   /** After NEED_STORAGE: the side table's part for that page has storage now. */
   noteStorage(page: number): void;
+  /** After a call was cut off in the middle: what it has left half done is finished or undone. OK, or why not. */
+  mend(): number;
 
   lockRoots(): number;
   unlockRoots(): void;
