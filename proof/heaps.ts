@@ -12,12 +12,13 @@ import {
   PAGE_SIZE_BYTES,
 } from "../src/layout/header.ts";
 import { OK } from "../src/layout/result.ts";
+import { SLOT_LIVE, SLOT_STATE_MASK } from "../src/layout/slot.ts";
 import { PLAIN } from "../src/region/geometry.ts";
 import type { Contents } from "../src/region/geometry.ts";
 import type { HeapCore } from "../src/region/core.ts";
 import * as buddyCheck from "../test/helpers/buddy-check.ts";
 import { readBuddy } from "../test/helpers/buddy-oracle.ts";
-import { checkDrain, checkSettled, verifyWorld } from "../test/helpers/core-check.ts";
+import { checkDrain, checkRoom, checkSettled, verifyWorld } from "../test/helpers/core-check.ts";
 import { makeWorld } from "../test/helpers/core-world.ts";
 import type { World } from "../test/helpers/core-world.ts";
 import { verifyFit } from "../test/helpers/fit-check.ts";
@@ -94,6 +95,14 @@ export function checkHeap(kind: HeapKind, world: World, atRest: readonly number[
     assert.deepEqual(readFit(world.memory.buffer).problems, []);
     assert.deepEqual(verifyFit(world), []);
   }
+}
+
+/** `core`, in slot `slot`, can use all the room that is its own or nobody's. Fills the heap. */
+export function checkRoomOf(kind: HeapKind, world: World, core: HeapCore, slot: number): void {
+  // A slot that was left is nobody's to allocate in.
+  if ((world.survey.slotState(slot) & SLOT_STATE_MASK) !== SLOT_LIVE) return;
+  if (kind === "slab") checkRoom(world, core, slot, { fillBytes: 16384 });
+  else if (kind === "buddy") buddyCheck.checkRoom(world, core);
 }
 
 /** Everybody in `gone` was recovered: nothing is left of them. */

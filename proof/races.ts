@@ -244,7 +244,7 @@ const storageParts: readonly Part[] = [
   },
 ];
 
-const pagesOf: Readonly<Record<HeapKind, number>> = { slab: 10, buddy: 3, "first-fit": 1 };
+const pagesOf: Readonly<Record<HeapKind, number>> = { slab: 8, buddy: 3, "first-fit": 1 };
 
 function pairOf(heap: HeapKind, first: Part, second: Part): Race {
   const sizes = sizesOf[heap];

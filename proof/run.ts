@@ -8,7 +8,7 @@ import { randomNumber, randomRace, runRandom } from "./random.ts";
 import { races } from "./races.ts";
 import { parseSchedule, raceName, replayRace, runRace } from "./run-race.ts";
 import { makeTally } from "./tally.ts";
-import type { Tally } from "./tally.ts";
+import type { Tally, Violation } from "./tally.ts";
 
 export interface ProofOptions {
   readonly seed: number;
@@ -33,7 +33,7 @@ export interface Watcher {
 }
 
 /** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
-export const usual = { deathStride: 12, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
+export const usual = { deathStride: 24, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
 const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
 
 interface Part {
@@ -61,13 +61,18 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
   }
 }
 
+const violationOf = (name: string, message: string): Violation => ({
+  name,
+  message,
+  replay: `npm run proof -- --replay "${name}"`,
+});
+
 /** What a part cannot cope with is a violation, too. */
 function runPart({ name, run }: Part, tally: Tally): void {
   try {
     run(tally);
   } catch (error) {
-    const message = `cannot be run: ${(error as Error).message}`;
-    tally.violations.push({ name, message, replay: `npm run proof -- --replay "${name}"` });
+    tally.violations.push(violationOf(name, `cannot be run: ${(error as Error).message}`));
   }
 }
 

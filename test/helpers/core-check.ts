@@ -166,7 +166,12 @@ function restoreAll(world: World, core: SlabCore): void {
 }
 
 /** `core` can use all the room that there is: fills the heap, and gets as many blocks as there are places. */
-export function checkRoom(world: World, core: HeapCore, slot: number, scenario: Scenario): void {
+export function checkRoom(
+  world: World,
+  core: HeapCore,
+  slot: number,
+  scenario: Pick<Scenario, "fillBytes">,
+): void {
   const { fillBytes = 1024 } = scenario;
   restoreAll(world, core as SlabCore);
   const picture = readHeap(world.memory.buffer);
