@@ -32,9 +32,20 @@ export function nativeOutput({ prebuild = false, sanitize = false, arch = proces
 
 /** Builds one variant; returns its path. Throws an error whose message is the compiler's output. */
 export async function buildNative(variant = {}) {
-  const output = nativeOutput(variant);
   const sources = listFiles(join(root, "native"), (path) => path.endsWith(".c"));
   if (sources.length === 0) throw new Error("native/ has no .c file: nothing to compile.");
+  return compileAddon(sources, nativeOutput(variant), variant);
+}
+
+/** What the kill storm's nursery needs beside it (storm/fork.c). No part of the package. */
+const forkSource = join(root, "storm", "fork.c");
+const forkOutput = join(root, "build", "storm-fork.node");
+
+export async function buildFork() {
+  await compileAddon([forkSource], forkOutput);
+}
+
+async function compileAddon(sources, output, variant = {}) {
   const headers = createRequire(import.meta.url)("node-api-headers").include_dir;
   // A program that has the old file loaded keeps it: the new one is renamed into its place.
   const unfinished = `${output}.${process.pid}`;
@@ -44,7 +55,10 @@ export async function buildNative(variant = {}) {
   mkdirSync(dirname(output), { recursive: true });
   const { code, output: printed, error } = await runCommand(compiler, args);
   if (error?.code === "ENOENT") throw new Error(noCompiler(compiler));
-  if (code !== 0) throw new Error(`${compiler} could not compile native/:\n${printed.trimEnd()}`);
+  if (code !== 0)
+    throw new Error(
+      `${compiler} could not compile ${relativePath(root, dirname(sources[0]))}/:\n${printed.trimEnd()}`,
+    );
   renameSync(unfinished, output);
   return output;
 }

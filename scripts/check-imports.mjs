@@ -15,7 +15,7 @@ const maxLines = 500;
 const measuredFolders = ["src", "core", "native"];
 
 /** Folders whose relative imports are checked. */
-const importingFolders = ["src", "core", "test", "bench", "examples"];
+const importingFolders = ["src", "core", "test", "bench", "storm", "examples"];
 
 // A statement's import (also across lines), an import for its effect only, and import(). A statement
 // starts its line, which keeps the examples inside comments out.

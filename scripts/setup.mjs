@@ -61,6 +61,11 @@ async function compileNative() {
   if (existsSync(nativeOutput({ prebuild: true }))) await buildNative({ prebuild: true });
 }
 
+async function compileFork() {
+  const { buildFork } = await import("./build-native.mjs");
+  await buildFork();
+}
+
 async function compileCore() {
   const { buildCore } = await import("./build-core.mjs");
   return buildCore();
@@ -81,6 +86,13 @@ function listSteps() {
       tools: inScripts("build-native.mjs"),
       outputs: [inRoot("build", "shoal.node")],
       work: compileNative,
+    },
+    {
+      name: "fork",
+      sources: [inRoot("storm", "fork.c")],
+      tools: inScripts("build-native.mjs"),
+      outputs: [inRoot("build", "storm-fork.node")],
+      work: compileFork,
     },
     {
       name: "core",

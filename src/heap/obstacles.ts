@@ -51,8 +51,8 @@ export function clear(region: Region, core: HeapCore, code: number, refused: Ref
       awaitLock(region, core.errorDetail() >>> 0, refused);
       return true;
     case BUSY:
-      // Somebody is changing the block. If it died in the middle of that, recovery says what has become of it.
-      return region.recover() > 0;
+      awaitChange(region, refused);
+      return true;
     default:
       return false;
   }
@@ -72,6 +72,27 @@ export function awaitLock(region: Region, holder: number, refused: Refused): voi
       "ERR_SHOAL_TIMEOUT",
       `${refused.call}: a lock is held by process ${pid} (slot ${holder}), which is alive and has not gone on for ${LOCK_TIMEOUT_MS} ms: is it stopped?`,
       { call: refused.call, pid, slot: holder, timeoutMs: LOCK_TIMEOUT_MS },
+    );
+  }
+  Atomics.wait(sleeper, 0, 0, 1);
+}
+
+/**
+ * Waits a little while somebody is in the middle of changing the very block. If it has died there, recovery says what has
+ * become of the block; and somebody else may be just about that recovery, so that there is none to be done here.
+ *
+ * Two who use one block without agreeing get here, and then learn what the other one has made of it. So does, in a buddy heap
+ * and through nobody's fault, an adoption of a block where a third one was about to allocate one of its own.
+ */
+function awaitChange(region: Region, refused: Refused): void {
+  if (region.recover() > 0) return;
+  const nowMs = performance.now();
+  if (refused.waitingSinceMs === 0) refused.waitingSinceMs = nowMs;
+  if (nowMs - refused.waitingSinceMs > LOCK_TIMEOUT_MS) {
+    throw shoalError(
+      "ERR_SHOAL_TIMEOUT",
+      `${refused.call}: another participant, which is alive, is in the middle of changing that block and has not gone on for ${LOCK_TIMEOUT_MS} ms: is it stopped?`,
+      { call: refused.call, timeoutMs: LOCK_TIMEOUT_MS },
     );
   }
   Atomics.wait(sleeper, 0, 0, 1);

@@ -80,8 +80,19 @@ function isTaken(seat: Seat, index: number): boolean {
   return seat.core.findSlot(index, 1) !== index;
 }
 
-/** Recovers every participant that has died. Returns how many there were. */
+/**
+ * Recovers every participant that has died. Returns how many there were.
+ *
+ * Once is not enough when several have died: one may be in the way of another's recovery with a lock that it held, and is
+ * itself recovered only after that has been tried. Each further round means that somebody was recovered in the last one.
+ */
 export function recoverDead(seat: Seat, ownIndex: number): number {
+  let count = 0;
+  for (let recovered = -1; recovered !== 0; count += recovered) recovered = recoverOnce(seat, ownIndex);
+  return count;
+}
+
+function recoverOnce(seat: Seat, ownIndex: number): number {
   let count = 0;
   for (let index = seat.core.findSlot(0, 0); index >= 0; index = seat.core.findSlot(index + 1, 0)) {
     if (index !== ownIndex && recoverIfDead(seat, index)) count++;
