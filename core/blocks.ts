@@ -11,10 +11,12 @@ import { NOT_OWNER } from "../src/layout/result";
 import { S_OWNS } from "../src/layout/slot";
 import * as buddy from "./buddy";
 import * as fit from "./fit";
+import { releaseLockOf } from "./fit-lock";
 import { fillBytes, getScratch, getSlotWord, setScratch, setSlotWord } from "./mem";
+import { releaseRootsLockOf } from "./roots";
 import * as slab from "./slab";
 import * as slabOwned from "./slab-owned";
-import { fail, isBuddyHeap, isSlabHeap, me, mySlot, setDetail } from "./state";
+import { fail, isBuddyHeap, isFitHeap, isSlabHeap, me, mySlot, setDetail } from "./state";
 
 /** Usable bytes of the allocated block at `handle`; 0 when there is none (see lastError()). */
 export function usableSize(handle: u32): u32 {
@@ -102,6 +104,12 @@ export function freeBatch(count: u32): u32 {
     if (free(getScratch(index)) != 0) return index;
   }
   return count;
+}
+
+/** After a trap in a call of this participant's: what that left undone under a lock is put right, and the lock released. */
+export function settle(): void {
+  if (isFitHeap()) releaseLockOf(me);
+  releaseRootsLockOf(me - 1);
 }
 
 /** The side table's part for `page` has storage from now on (buddy heaps). */

@@ -12,6 +12,6 @@ export {
 } from "./segment";
 export { become, errorDetail, lastError } from "./state";
 export { alloc, free, usableSize } from "./fit";
-export { adopt, allocBatch, allocWith, freeBatch, noteStorage, share } from "./blocks";
+export { adopt, allocBatch, allocWith, freeBatch, noteStorage, settle, share } from "./blocks";
 export { realloc } from "./realloc";
 export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";

@@ -17,7 +17,7 @@ export {
 } from "./segment";
 export { become, errorDetail, lastError } from "./state";
 export { alloc, free, usableSize } from "./slab";
-export { adopt, allocBatch, allocWith, freeBatch, noteStorage, share } from "./blocks";
+export { adopt, allocBatch, allocWith, freeBatch, noteStorage, settle, share } from "./blocks";
 export { claimHollow, settleStorage, trimFrom } from "./storage";
 export { realloc } from "./realloc";
 export { lockRoots, rootGet, rootSet, unlockRoots } from "./roots";

@@ -17,13 +17,14 @@ import { planGeometry } from "../region/geometry.ts";
 import { Region } from "../region/index.ts";
 import type { OpenOptions, ParticipantInfo } from "../region/index.ts";
 import { openOrCreateSession, openSession } from "../region/open.ts";
+import { guarded, trapError } from "../region/traps.ts";
 import { allocatorName, contentsOf, HEAP_ALLOCATORS } from "./allocators.ts";
 import type { AllocatorName, HeapCreateOptions } from "./allocators.ts";
 import { allocMany, freeMany } from "./batch.ts";
 import { blockOf } from "./block.ts";
 import type { AllocOptions, Block } from "./block.ts";
 import { checkAlignment, checkHandle, checkSize, productOf } from "./checks.ts";
-import { handleError, trapError } from "./errors.ts";
+import { handleError } from "./errors.ts";
 import type { Handle, Pointer } from "./handle.ts";
 import { clear, tooLarge } from "./obstacles.ts";
 import type { Refused } from "./obstacles.ts";
@@ -118,7 +119,7 @@ export class Heap implements Disposable {
       const handle = this.#alloc(sizeBytes);
       return (handle === 0 ? this.#allocSlowly(sizeBytes) : handle >>> 0) as Handle;
     } catch (error) {
-      throw trapError(error, "alloc");
+      throw trapError(error, "alloc", this.#core);
     }
   }
 
@@ -160,7 +161,7 @@ export class Heap implements Disposable {
    */
   allocMany(count: number, sizeBytes: number): Handle[] {
     this.#checkWritable("allocMany");
-    return allocMany(this, this.#core, count, sizeBytes);
+    return guarded("allocMany", this.#core, () => allocMany(this, this.#core, count, sizeBytes));
   }
 
   /**
@@ -169,7 +170,7 @@ export class Heap implements Disposable {
    */
   freeMany(handles: readonly Handle[]): void {
     this.#checkWritable("freeMany");
-    freeMany(this, this.#core, handles);
+    guarded("freeMany", this.#core, () => freeMany(this, this.#core, handles));
   }
 
   /** Allocates a block that is freed at the end of its scope: `using block = heap.block(100)`. Errors as alloc. */
@@ -209,7 +210,7 @@ export class Heap implements Disposable {
       const code = this.#free(handle);
       if (code !== OK) this.#freeSlowly(handle, code);
     } catch (error) {
-      throw trapError(error, "free");
+      throw trapError(error, "free", this.#core);
     }
   }
 
@@ -233,7 +234,7 @@ export class Heap implements Disposable {
   /** The participant whose own the block is; undefined when it is shared. Errors as usableSize. */
   ownerOf(handle: Handle): ParticipantInfo | undefined {
     this.usableSize(handle);
-    const owner = this.region.survey.ownerOf(handle) >>> 0;
+    const owner = guarded("ownerOf", this.#core, () => this.region.survey.ownerOf(handle)) >>> 0;
     if (owner === 0) return undefined;
     return this.region.participants().find((participant) => participant.index === owner - 1);
   }
@@ -314,11 +315,7 @@ export class Heap implements Disposable {
   /** What the heap holds, counted by walking it: costs the allocator nothing. */
   stats(): HeapStats {
     this.region.catchUp();
-    try {
-      return countHeap(this.region);
-    } catch (error) {
-      throw trapError(error, "stats");
-    }
+    return guarded("stats", this.#core, () => countHeap(this.region));
   }
 
   /** Every allocated block, in the order of their handles. What changes meanwhile is among them or not. */
@@ -332,11 +329,7 @@ export class Heap implements Disposable {
   verify(): VerifyReport {
     this.region.catchUp();
     this.region.check();
-    try {
-      return verifyHeap(this.region);
-    } catch (error) {
-      throw trapError(error, "verify");
-    }
+    return guarded("verify", this.#core, () => verifyHeap(this.region));
   }
 
   /** Makes room for at least `sizeBytes` bytes of pages (default: see Region.grow). Allocation does so by itself. */
@@ -352,11 +345,7 @@ export class Heap implements Disposable {
    */
   trim(): number {
     this.#checkWritable("trim");
-    try {
-      return trimHeap(this.region);
-    } catch (error) {
-      throw trapError(error, "trim");
-    }
+    return guarded("trim", this.#core, () => trimHeap(this.region));
   }
 
   /** Recovers participants that have died: what they were in the middle of is finished or undone. How many. */
@@ -408,7 +397,7 @@ export class Heap implements Disposable {
       const result = step();
       return result === 0 ? this.#goOn(call, sizeBytes, handle, step) : result >>> 0;
     } catch (error) {
-      throw trapError(error, call);
+      throw trapError(error, call, this.#core);
     }
   }
 

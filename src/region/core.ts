@@ -60,6 +60,8 @@ export interface HeapCore extends Core {
   adopt(handle: number): number;
   /** After NEED_STORAGE: the side table's part for that page has storage now. */
   noteStorage(page: number): void;
+  /** After a trap in a call of this participant's: what that left under a lock is put right, the lock released. */
+  settle(): void;
 
   lockRoots(): number;
   unlockRoots(): void;
@@ -212,9 +214,16 @@ export function instantiateCore(memory: WebAssembly.Memory, module: CoreModule):
   return instantiate(module, memory) as unknown as Core;
 }
 
-/** A survey on `memory`. */
+/**
+ * A survey on `memory`.
+ *
+ * @throws ERR_SHOAL_CORRUPT when the header is not (any more) one that a segment can have
+ */
 export function instantiateSurvey(memory: WebAssembly.Memory): Survey {
   const survey = instantiate("survey", memory) as unknown as Survey;
-  survey.attach();
-  return survey;
+  const offset = survey.attach() >>> 0;
+  if (offset === 0) return survey;
+  throw shoalError("ERR_SHOAL_CORRUPT", `the segment's header contradicts itself at offset ${offset}`, {
+    offset,
+  });
 }
