@@ -23,6 +23,9 @@ function heedInterrupts(): void {
   }
 }
 
+/** So many violations are told at length; the rest are most likely the same ones. */
+const MOST_TOLD = 20;
+
 const eraseLine = "\r\u001b[K";
 
 function showProgress(done: number, { count }: Arguments, startedMs: number): void {
@@ -36,11 +39,13 @@ async function run(options: Arguments): Promise<number> {
   const startedMs = performance.now();
   const reports: Report[] = [];
   let done = 0;
+  let told = 0;
   const note = (report: Report): void => {
     reports.push(report);
     done += report.heaps;
     showProgress(done, options, startedMs);
     for (const violation of report.violations) {
+      if (++told > MOST_TOLD) break;
       if (process.stderr.isTTY === true) process.stderr.write(eraseLine);
       process.stderr.write(`${describeViolation(violation)}\n`);
     }

@@ -125,13 +125,13 @@ function play(scene: Scene): void {
   }
   for (let count = 1 + random.below(3); count > 0; count--) hurt(scene);
   image.bury();
-  if (random.once(2)) openAgain(scene, hand);
+  if (random.once(3)) openAgain(scene, hand);
   callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, Infinity);
   if (random.once(4)) {
     hurt(scene);
     callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, SOME_CALLS);
   }
-  if (random.once(2)) openAgain(scene, hand);
+  if (random.once(3)) openAgain(scene, hand);
   if (scene.trial.violations.length === 0) {
     // Both locks are taken once more, so that whatever the damage has put there is put right, if it can be.
     attempt(scene, "alloc", () => heap.alloc(16));

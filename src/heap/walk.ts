@@ -25,10 +25,11 @@ function nextBlock(survey: Survey, allocator: number, from: number): number {
 
 /** The blocks of the heap in `region`, in the order of their handles. */
 export function* walkBlocks(region: Region): Generator<BlockInfo> {
-  const { survey } = region;
   const { allocator, dataOffset } = region.session.geometry;
   const { core } = region.session.overlay;
-  for (let from = dataOffset; from < 2 ** 32;) {
+  // A list that is kept longer than its heap is open has nothing more.
+  for (let from = dataOffset; from < 2 ** 32 && !region.closed;) {
+    const { survey } = region;
     const at = from;
     const handle = guarded("blocks", core, () => nextBlock(survey, allocator, at));
     if (handle === 0) return;
