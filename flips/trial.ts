@@ -4,7 +4,7 @@
 
 import { Heap } from "../src/heap/index.ts";
 import type { AllocatorName } from "../src/heap/index.ts";
-import { H_HEAP_LOCK, H_ROOTS_LOCK, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
+import { H_HEAP_LOCK, H_ROOTS_LOCK, H_SPAN_PAGES, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
 import { useCheckpoint } from "../src/region/core.ts";
 import { changingCalls, isCoded, lookingCalls } from "./calls.ts";
 import type { Hand } from "./calls.ts";
@@ -139,7 +139,10 @@ function play(scene: Scene): void {
     if (!heap.region.closed) checkLocks(scene, heap);
   }
   attempt(scene, "close", () => heap.close());
-  const most = image.geometry.spanPages * PAGE_SIZE_BYTES;
+  // As large as the header says by then that it may become: who opened it when that was damaged has believed it.
+  const span = new Uint32Array(1);
+  image.read(H_SPAN_PAGES, new Uint8Array(span.buffer));
+  const most = Math.max(image.geometry.spanPages, span[0]!) * PAGE_SIZE_BYTES;
   const length = image.lengthBytes();
   if (length > most) note(scene, "outside", "close", `the segment has ${length} bytes, its span is ${most}`);
 }

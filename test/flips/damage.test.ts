@@ -11,11 +11,19 @@ import {
   H_FIT_END_PAGES,
   H_HEAP_LOCK,
   H_MIN_SHIFT,
+  H_ROOT_COUNT,
+  H_ROOTS_OFFSET,
   H_ROOTS_LOCK,
   H_SLOTS_OFFSET,
   PAGE_SIZE_BYTES,
 } from "../../src/layout/header.ts";
-import { PAGE_HOLLOW, STATE_OWNER_SHIFT, TABLE_BYTES_PER_PAGE } from "../../src/layout/page.ts";
+import {
+  P_BLOCK_SIZE,
+  P_FIRST,
+  PAGE_HOLLOW,
+  STATE_OWNER_SHIFT,
+  TABLE_BYTES_PER_PAGE,
+} from "../../src/layout/page.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
 import { createHeap } from "../helpers/heaps.ts";
 import { ALLOCATORS } from "../helpers/kinds.ts";
@@ -143,6 +151,35 @@ test("first-fit: blocks that end before the first page are none", (t) => {
     /^ERR_SHOAL_(CORRUPT|BAD_HANDLE)$/,
   );
   assert.equal(wordsOf(heap).getUint32(H_HEAP_LOCK, true), 0, "the lock is free again");
+});
+
+test("a block of a slab page is never larger than the rest of its page", (t) => {
+  for (const sizeBytes of [0x8000_0000, 0x7fff_ffff, 0x10_0b00, 65537]) {
+    const heap = createHeap(t);
+    const handle = heap.alloc(1000);
+    const { tableOffset } = heap.region.session.geometry;
+    const page = tableOffset + Math.floor(handle / PAGE_SIZE_BYTES) * TABLE_BYTES_PER_PAGE;
+    wordsOf(heap).setUint32(page + P_BLOCK_SIZE, sizeBytes, true);
+    // The first block is found whatever the size is.
+    const first = (handle -
+      (handle % PAGE_SIZE_BYTES) +
+      wordsOf(heap).getUint32(page + P_FIRST, true)) as Handle;
+    assert.equal(first, handle);
+    assert.equal(
+      codeOf(() => heap.bytes(handle)),
+      "ERR_SHOAL_CORRUPT",
+    );
+  }
+});
+
+test("a header with roots that are nowhere is refused", (t) => {
+  const heap = createHeap(t, { allocator: "first-fit" });
+  wordsOf(heap).setUint32(H_ROOTS_OFFSET, 0, true);
+  wordsOf(heap).setUint32(H_ROOT_COUNT, 0x12e38, true);
+  assert.equal(
+    codeOf(() => Heap.open(heap.region.name).roots.list()),
+    "ERR_SHOAL_CORRUPT",
+  );
 });
 
 /** How many accesses of a call are tried out as places of a trap; the later ones of a look over a heap are all alike. */
