@@ -50,11 +50,12 @@ export function clearStart(at: u32): void {
   setStarts(word, getStarts(word) & ~startBit(at));
 }
 
-/** The page at which the last block ends; the lock is held. */
+/** The page at which the last block ends; the lock is held. Never before the first; 0 = there are none yet. */
 @inline
 export function endPageOfBlocks(): u32 {
   const pages = getFitEnd();
-  return pages == 0 ? firstDataPage() : pages;
+  const first = firstDataPage();
+  return pages < first ? first : pages;
 }
 
 /** Bytes of the block with this size word, its header included. */

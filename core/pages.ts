@@ -157,7 +157,8 @@ function findFreeBetween(from: u32, limit: u32, length: u32): u32 {
   let index = from;
   while (index < limit) {
     const state = loadPageState(pageAt(index));
-    if (kindOf(state) == PAGE_FREE) {
+    // The whole word: what is not exactly free is not to be claimed, and would be found here for ever.
+    if (state == <u64>PAGE_FREE) {
       run++;
       index++;
       if (run == length) return index - length;

@@ -69,7 +69,7 @@ import {
 } from "./pages";
 import { adopt as adoptPage, pageWithRoom, sweep } from "./ring";
 import { alloc, allocLarge, allocOfClass, beyond, free, freeRemotely, giveBackIfEmpty } from "./slab";
-import { corruptAt, fail, failNeeding, lastError, me, mySlot, pageAt } from "./state";
+import { corruptAt, fail, lastError, me, mySlot, pageAt } from "./state";
 
 /** How often a call looks again at a page or block that others change at the same time. */
 const TRIES: u32 = 4;
@@ -86,15 +86,17 @@ export function allocPlaced(sizeBytes: u32, alignmentBytes: u32, owned: bool): u
 
 /** Allocates a block of a class in a page of this participant's, which is marked if it is not. */
 function allocOwned(sizeClass: u32): u32 {
+  let index: u32 = 0;
   for (let tries = TRIES; tries > 0; tries--) {
     const current = getCurrent(mySlot, sizeClass);
-    const index = current != 0 && hintHasRoom(current) ? current : pageWithRoom(sizeClass);
+    index = current != 0 && hintHasRoom(current) ? current : pageWithRoom(sizeClass);
     if (index == 0) return 0;
     const result = markPage(index, pageAt(index), loadPageState(pageAt(index)));
     if (result == OK) return takeOwned(index, pageAt(index));
     if (result != BUSY) return 0;
   }
-  failNeeding(1);
+  // A page of its own stays one, and is marked by somebody once: this one says that it is none.
+  corruptAt(pageAt(index));
   return 0;
 }
 

@@ -217,7 +217,11 @@ export function usableSize(handle: u32): u32 {
   const pair = pairAt(index, page, getPageCount(page), block / BLOCKS_PER_WORD);
   const bit = (<u64>1) << (block & (BLOCKS_PER_WORD - 1));
   if (((getLocal(pair) | loadRemote(pair)) & bit) != 0) return none(DOUBLE_FREE);
-  return getPageBlockSize(page);
+  const size = getPageBlockSize(page);
+  // What a damaged descriptor says must not lead beyond the page.
+  if (size <= <u32>PAGE_SIZE_BYTES - (handle & (PAGE_SIZE_BYTES - 1))) return size;
+  corruptAt(page);
+  return 0;
 }
 
 /** Why a page that this participant cannot reach is out of bounds: the segment has grown, or ends before it. */

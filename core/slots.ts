@@ -37,21 +37,21 @@ export function noteSlotUsed(index: u32): void {
 }
 
 export function slotPid(index: u32): u32 {
-  return getSlotWord(slotAt(index), S_PID);
+  return index < slotCount ? getSlotWord(slotAt(index), S_PID) : 0;
 }
 
 export function slotThread(index: u32): u32 {
-  return getSlotWord(slotAt(index), S_THREAD);
+  return index < slotCount ? getSlotWord(slotAt(index), S_THREAD) : 0;
 }
 
 /** Clock ticks between boot and the start of the participant's process. */
 export function slotStart(index: u32): f64 {
-  return getSlotNumber(slotAt(index), S_START);
+  return index < slotCount ? getSlotNumber(slotAt(index), S_START) : 0;
 }
 
 /** When the slot was taken, in milliseconds since 1970. */
 export function slotOpened(index: u32): f64 {
-  return getSlotNumber(slotAt(index), S_OPENED);
+  return index < slotCount ? getSlotNumber(slotAt(index), S_OPENED) : 0;
 }
 
 /** How many participants have died and been recovered. */

@@ -121,8 +121,9 @@ export function attach(): u32 {
   if (slotsOffset != HEADER_SIZE_BYTES) return H_SLOTS_OFFSET;
   const mapped = (<u64>memory.size()) << PAGE_SHIFT;
   let end = <u64>slotsOffset + <u64>slotCount * SLOT_SIZE_BYTES;
+  if (rootsOffset == 0 && rootCount != 0) return H_ROOT_COUNT;
   if (rootsOffset != 0) {
-    if (rootsOffset < end || rootCount > 65536) return H_ROOTS_OFFSET;
+    if (rootsOffset < end || (rootsOffset & 7) != 0 || rootCount > 65536) return H_ROOTS_OFFSET;
     end = <u64>rootsOffset + <u64>rootCount * ROOT_SIZE_BYTES;
   }
   if (allocator != ALLOCATOR_NONE) {

@@ -17,7 +17,7 @@
 
 import { PAGE_FREE, PAGE_HOLLOW, PAGE_TRIMMING } from "../src/layout/page";
 import { casPageState, loadPageState, storePageState } from "./mem-page";
-import { kindOf, noteFreed, pagesToPass, runState } from "./pages";
+import { noteFreed, pagesToPass, runState } from "./pages";
 import { firstDataPage, me, pageAt, reachablePages, setDetail } from "./state";
 import { sweep } from "./ring";
 
@@ -55,8 +55,8 @@ export function claimHollow(length: u32): u32 {
   let run: u32 = 0;
   for (let index = firstDataPage(); index < limit;) {
     const state = loadPageState(pageAt(index));
-    const kind = kindOf(state);
-    if (kind != PAGE_FREE && kind != PAGE_HOLLOW) {
+    // Whole words: a page that is neither, but of such a kind, cannot be claimed.
+    if (state != <u64>PAGE_FREE && state != <u64>PAGE_HOLLOW) {
       run = 0;
       index += pagesToPass(state);
       continue;

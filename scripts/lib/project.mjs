@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** The folders that the one TypeScript compile covers. */
-export const compiledFolders = ["src", "test", "bench", "proof", "storm", "examples"];
+export const compiledFolders = ["src", "test", "bench", "proof", "storm", "flips", "examples"];
 
 /**
  * All files under `folder` whose path `accept` agrees to, sorted, with `/` between their parts. A folder that

@@ -47,17 +47,3 @@ export function handleError(core: HeapCore, code: number, call: string, handle: 
       );
   }
 }
-
-/**
- * A trap inside the core: it read a number from the segment that led it out of bounds, which WebAssembly does not allow.
- * The host process is unharmed.
- */
-export function trapError(cause: unknown, call: string): unknown {
-  if (!(cause instanceof WebAssembly.RuntimeError)) return cause;
-  return shoalError(
-    "ERR_SHOAL_CORRUPT",
-    `${call}: the segment's own data led out of bounds (${cause.message}); run verify() and stop using it`,
-    { call, offset: 0 },
-    cause,
-  );
-}

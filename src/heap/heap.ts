@@ -17,13 +17,14 @@ import { planGeometry } from "../region/geometry.ts";
 import { Region } from "../region/index.ts";
 import type { OpenOptions, ParticipantInfo } from "../region/index.ts";
 import { openOrCreateSession, openSession } from "../region/open.ts";
+import { guarded, trapError } from "../region/traps.ts";
 import { allocatorName, contentsOf, HEAP_ALLOCATORS } from "./allocators.ts";
 import type { AllocatorName, HeapCreateOptions } from "./allocators.ts";
 import { allocMany, freeMany } from "./batch.ts";
 import { blockOf } from "./block.ts";
 import type { AllocOptions, Block } from "./block.ts";
 import { checkAlignment, checkHandle, checkSize, productOf } from "./checks.ts";
-import { handleError, trapError } from "./errors.ts";
+import { handleError } from "./errors.ts";
 import type { Handle, Pointer } from "./handle.ts";
 import { clear, tooLarge } from "./obstacles.ts";
 import type { Refused } from "./obstacles.ts";
@@ -162,7 +163,7 @@ export class Heap implements Disposable {
    */
   allocMany(count: number, sizeBytes: number): Handle[] {
     this.#checkWritable("allocMany");
-    return allocMany(this, this.#core, count, sizeBytes);
+    return guarded("allocMany", this.#core, () => allocMany(this, this.#core, count, sizeBytes));
   }
 
   /**
@@ -171,7 +172,7 @@ export class Heap implements Disposable {
    */
   freeMany(handles: readonly Handle[]): void {
     this.#checkWritable("freeMany");
-    freeMany(this, this.#core, handles);
+    guarded("freeMany", this.#core, () => freeMany(this, this.#core, handles));
   }
 
   /** Allocates a block that is freed at the end of its scope: `using block = heap.block(100)`. Errors as alloc. */
@@ -235,7 +236,7 @@ export class Heap implements Disposable {
   /** The participant whose own the block is; undefined when it is shared. Errors as usableSize. */
   ownerOf(handle: Handle): ParticipantInfo | undefined {
     this.usableSize(handle);
-    const owner = this.region.survey.ownerOf(handle) >>> 0;
+    const owner = guarded("ownerOf", this.#core, () => this.region.survey.ownerOf(handle)) >>> 0;
     if (owner === 0) return undefined;
     return this.region.participants().find((participant) => participant.index === owner - 1);
   }
@@ -316,11 +317,7 @@ export class Heap implements Disposable {
   /** What the heap holds, counted by walking it: costs the allocator nothing. */
   stats(): HeapStats {
     this.region.catchUp();
-    try {
-      return countHeap(this.region);
-    } catch (error) {
-      throw this.#cutOff(error, "stats");
-    }
+    return guarded("stats", this.#core, () => countHeap(this.region));
   }
 
   /** Every allocated block, in the order of their handles. What changes meanwhile is among them or not. */
@@ -334,11 +331,7 @@ export class Heap implements Disposable {
   verify(): VerifyReport {
     this.region.catchUp();
     this.region.check();
-    try {
-      return verifyHeap(this.region);
-    } catch (error) {
-      throw this.#cutOff(error, "verify");
-    }
+    return guarded("verify", this.#core, () => verifyHeap(this.region));
   }
 
   /** Makes room for at least `sizeBytes` bytes of pages (default: see Region.grow). Allocation does so by itself. */
@@ -354,11 +347,7 @@ export class Heap implements Disposable {
    */
   trim(): number {
     this.#checkWritable("trim");
-    try {
-      return trimHeap(this.region);
-    } catch (error) {
-      throw this.#cutOff(error, "trim");
-    }
+    return guarded("trim", this.#core, () => trimHeap(this.region));
   }
 
   /** Recovers participants that have died: what they were in the middle of is finished or undone. How many. */
@@ -405,13 +394,13 @@ export class Heap implements Disposable {
   }
 
   /**
-   * What to throw for what the engine has thrown in the midst of a call. If it cut the core off (a trap, a stack that was full),
-   * what that has left half done is mended: as soon as this turn of the event loop is over, when the stack is empty, or by the
-   * next call that is not of the fast kind. Those few, alloc and free without options, may come before: to them half-done
-   * pages are pages that somebody else is changing.
+   * What to throw for what the engine has thrown in the midst of a call. What a trap has left half done is mended at once
+   * (trapError). If the caller's stack was full, there is none to do that on: it is done as soon as this turn of the event loop
+   * is over, or by the next call that is not of the fast kind. Those few, alloc and free without options, may come before: to
+   * them half-done pages are pages that somebody else is changing.
    */
   #cutOff(error: unknown, call: string): unknown {
-    if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
+    if (error instanceof RangeError) {
       this.#isCutOff = true;
       setImmediate(() => {
         try {
@@ -422,7 +411,7 @@ export class Heap implements Disposable {
         }
       });
     }
-    return trapError(error, call);
+    return trapError(error, call, this.#core);
   }
 
   #mend(): void {

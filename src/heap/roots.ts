@@ -20,6 +20,7 @@ import {
 import { S_SCRATCH, SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import type { HeapCore } from "../region/core.ts";
 import type { Region } from "../region/index.ts";
+import { guarded } from "../region/traps.ts";
 import { handleError } from "./errors.ts";
 import type { Handle } from "./handle.ts";
 import { awaitLock } from "./obstacles.ts";
@@ -68,14 +69,15 @@ export function makeRoots(region: Region): Roots {
     return bytes.length;
   };
 
-  const change = (call: string, handle: number, work: () => number): number => {
-    lock(region, call, handle);
-    try {
-      return work();
-    } finally {
-      core.unlockRoots();
-    }
-  };
+  const change = (call: string, handle: number, work: () => number): number =>
+    guarded(call, core, () => {
+      lock(region, call, handle);
+      try {
+        return work();
+      } finally {
+        core.unlockRoots();
+      }
+    });
 
   const store = (call: string, name: string, handle: Handle, onlyIfAbsent: boolean): Handle => {
     checkWritable(region, call);
@@ -101,7 +103,10 @@ export function makeRoots(region: Region): Roots {
     setIfAbsent: (name, handle) => store("roots.setIfAbsent", name, handle, true),
     get(name) {
       region.check();
-      if (slotIndex >= 0) return (core.rootGet(pass(name)) >>> 0) as Handle | 0;
+      if (slotIndex >= 0) {
+        const length = pass(name);
+        return (guarded("roots.get", core, () => core.rootGet(length)) >>> 0) as Handle | 0;
+      }
       // A read-only opener writes nothing, not even where it could: it would have its own copy of that page from then
       // on, and never again see what the others change there.
       const text = decoder.decode(encodeName(name));

@@ -5,6 +5,7 @@
 import { ALLOCATOR_BUDDY, ALLOCATOR_SLAB } from "../layout/header.ts";
 import type { Survey } from "../region/core.ts";
 import type { Region } from "../region/index.ts";
+import { guarded } from "../region/traps.ts";
 import { asHandle } from "./handle.ts";
 import type { Handle } from "./handle.ts";
 
@@ -24,16 +25,20 @@ function nextBlock(survey: Survey, allocator: number, from: number): number {
 
 /** The blocks of the heap in `region`, in the order of their handles. */
 export function* walkBlocks(region: Region): Generator<BlockInfo> {
-  const { survey } = region;
   const { allocator, dataOffset } = region.session.geometry;
-  for (let from = dataOffset; ;) {
-    const handle = nextBlock(survey, allocator, from);
+  const { core } = region.session.overlay;
+  // A list that is kept longer than its heap is open has nothing more.
+  for (let from = dataOffset; from < 2 ** 32 && !region.closed;) {
+    const { survey } = region;
+    const at = from;
+    const handle = guarded("blocks", core, () => nextBlock(survey, allocator, at));
     if (handle === 0) return;
-    const sizeBytes = survey.usableSize(handle) >>> 0;
+    const [sizeBytes, owner] = guarded("blocks", core, () => [
+      survey.usableSize(handle) >>> 0,
+      survey.ownerOf(handle) >>> 0,
+    ]) as [number, number];
     // Freed between the two questions: not a block any more.
-    if (sizeBytes > 0) {
-      yield { handle: asHandle(handle), sizeBytes, ownerSlot: (survey.ownerOf(handle) >>> 0) - 1 };
-    }
+    if (sizeBytes > 0) yield { handle: asHandle(handle), sizeBytes, ownerSlot: owner - 1 };
     from = handle + Math.max(sizeBytes, 8);
   }
 }

@@ -214,9 +214,16 @@ export function instantiateCore(memory: WebAssembly.Memory, module: CoreModule):
   return instantiate(module, memory) as unknown as Core;
 }
 
-/** A survey on `memory`. */
+/**
+ * A survey on `memory`.
+ *
+ * @throws ERR_SHOAL_CORRUPT when the header is not (any more) one that a segment can have
+ */
 export function instantiateSurvey(memory: WebAssembly.Memory): Survey {
   const survey = instantiate("survey", memory) as unknown as Survey;
-  survey.attach();
-  return survey;
+  const offset = survey.attach() >>> 0;
+  if (offset === 0) return survey;
+  throw shoalError("ERR_SHOAL_CORRUPT", `the segment's header contradicts itself at offset ${offset}`, {
+    offset,
+  });
 }

@@ -20,6 +20,7 @@ import {
 } from "../layout/slot.ts";
 import { probeLock, tryLock, unlock } from "../os/index.ts";
 import type { Core, Survey } from "./core.ts";
+import { guarded } from "./traps.ts";
 
 /** One participant, as its slot and its lock show it. */
 export interface ParticipantInfo {
@@ -121,7 +122,7 @@ export function recoverIfDead(seat: Seat, index: number): boolean {
  */
 function recoverHeld(seat: Seat, index: number): boolean {
   seat.catchUp();
-  return seat.core.recoverSlot(index, 1) === OK;
+  return guarded("recover", seat.core, () => seat.core.recoverSlot(index, 1)) === OK;
 }
 
 /**
@@ -166,7 +167,7 @@ export function sitDown(seat: Seat, index: number): void {
  * now, because a lock is held, is left to whoever recovers the slot.)
  */
 export function leaveSeat(seat: Seat, index: number): void {
-  seat.core.recoverSlot(index, 0);
+  guarded("close", seat.core, () => seat.core.recoverSlot(index, 0));
   unlock(seat.lockFd, lockByte(seat, index));
 }
 

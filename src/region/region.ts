@@ -26,6 +26,7 @@ import { openRaw } from "./raw.ts";
 import type { RawOptions, RawRegion } from "./raw.ts";
 import { endSession, surveyOf } from "./session.ts";
 import type { Session } from "./session.ts";
+import { guarded } from "./traps.ts";
 
 /** A shared WebAssembly.Memory, as far as TypeScript's own libraries without the DOM's can name it. */
 export interface SharedMemory {
@@ -201,23 +202,27 @@ export class Region implements Disposable {
   /** How many participants have died and been recovered. */
   get recoveries(): number {
     this.check();
-    return surveyOf(this.#session).recoveries() >>> 0;
+    return this.#guarded("recoveries", () => surveyOf(this.#session).recoveries() >>> 0);
   }
 
   /** How often the segment has grown. */
   get growths(): number {
     this.check();
-    return surveyOf(this.#session).growths() >>> 0;
+    return this.#guarded("growths", () => surveyOf(this.#session).growths() >>> 0);
   }
 
   /** Whether a participant has removed the segment: it works on, but nobody new will find it. */
   get retired(): boolean {
     this.check();
-    return surveyOf(this.#session).segmentState() === STATE_RETIRED;
+    return this.#guarded("retired", () => surveyOf(this.#session).segmentState() === STATE_RETIRED);
   }
 
   get closed(): boolean {
     return (this.#flags[0]! & ~FLAG_DAMAGED) !== 0;
+  }
+
+  #guarded<T>(call: string, step: () => T): T {
+    return guarded(call, this.#session.overlay.core, step);
   }
 
   /** Throws ERR_SHOAL_CLOSED or ERR_SHOAL_DAMAGED unless the region can be used. */
@@ -285,7 +290,9 @@ export class Region implements Disposable {
     this.check();
     this.#checkWritable("grow");
     const { geometry } = this.#session;
-    this.growToPages(sizeBytes === undefined ? this.#nextPages() : this.#pagesFor(sizeBytes));
+    this.#guarded("grow", () =>
+      this.growToPages(sizeBytes === undefined ? this.#nextPages() : this.#pagesFor(sizeBytes)),
+    );
     return this.segmentSizeBytes - geometry.dataOffset;
   }
 
@@ -368,7 +375,9 @@ export class Region implements Disposable {
   /** Who has the segment open for writing, the dead that nobody has recovered yet included. */
   participants(): ParticipantInfo[] {
     this.check();
-    return listParticipants(this.#session.seat, surveyOf(this.#session), this.#session.slotIndex);
+    return this.#guarded("participants", () =>
+      listParticipants(this.#session.seat, surveyOf(this.#session), this.#session.slotIndex),
+    );
   }
 
   /** Recovers participants that have died: what they held is given back. Returns how many there were. */
@@ -376,7 +385,7 @@ export class Region implements Disposable {
     this.check();
     this.#checkWritable("recover");
     this.catchUp();
-    return recoverDead(this.#session.seat, this.#session.slotIndex);
+    return this.#guarded("recover", () => recoverDead(this.#session.seat, this.#session.slotIndex));
   }
 
   #checkWritable(call: string): void {

@@ -1,0 +1,205 @@
+/**
+ * Heaps to be damaged: each is made once, with all that there can be in one, and put back as often as one likes.
+ *
+ * A heap is a memory file, so nothing of it outlives the process. In it are blocks of every sort, roots, pages that are
+ * orphans; a participant that lives and does nothing; and one that has died in the middle of a call, whom nobody has
+ * recovered yet.
+ */
+
+import assert from "node:assert/strict";
+import { Heap } from "../src/heap/index.ts";
+import type { AllocatorName, Handle, HeapCreateOptions } from "../src/heap/index.ts";
+import { ShoalError } from "../src/errors.ts";
+import { HEADER_SIZE_BYTES, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
+import { SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
+import { fstat, ftruncate, open, tryLock, unlock } from "../src/os/index.ts";
+import { native } from "../src/os/native.ts";
+import { useCheckpoint } from "../src/region/core.ts";
+import type { Geometry } from "../src/region/geometry.ts";
+import { abandon } from "../test/helpers/heaps.ts";
+import { makeRandom } from "./random.ts";
+import type { Random } from "./random.ts";
+
+export interface Image {
+  readonly allocator: AllocatorName;
+  readonly number: number;
+  /** What a heap is opened with, beside its name. */
+  readonly opening: { readonly backend: "anonymous"; readonly fd: number };
+  readonly name: string;
+  readonly geometry: Geometry;
+  readonly sizePages: number;
+  /** Blocks that are shared, and some that the dead one owned. */
+  readonly handles: readonly Handle[];
+  /** The participant that lives and does nothing. (Named so that it is not collected.) */
+  readonly idle: Heap;
+  readonly deadSlot: number;
+  /** The heap as it was made; the dead one counts as alive until `bury`. */
+  restore(): void;
+  /** From now on the dead one is dead. */
+  bury(): void;
+  read(offset: number, into: Uint8Array): void;
+  write(offset: number, bytes: Uint8Array): void;
+  lengthBytes(): number;
+}
+
+/** How many different heaps there are of each allocator. */
+export const IMAGE_COUNT = 24;
+
+export const SLOT_COUNT = 8;
+
+const KiB = 1024;
+
+/** Some that cannot grow, some that can a little, and some whose tables are for much more than there is. */
+function optionsOf(allocator: AllocatorName, number: number): HeapCreateOptions {
+  const sizeBytes = 6 * PAGE_SIZE_BYTES;
+  const spanPages = [9, 9, 16, 300][number % 4]!;
+  const limits =
+    allocator === "buddy" && number % 3 === 0 ? { minBlockBytes: 1024, maxBlockBytes: 16 * KiB } : {};
+  return {
+    allocator,
+    sizeBytes,
+    spanBytes: spanPages * PAGE_SIZE_BYTES,
+    maxParticipants: SLOT_COUNT,
+    backend: "anonymous",
+    growStepBytes: PAGE_SIZE_BYTES,
+    ...limits,
+  };
+}
+
+/** A participant's death: thrown where it would have gone on. */
+const death = new Error("died");
+
+/** Opens the heap as somebody who dies before the access number `at` of what it does from `arm` on. */
+function openMortal(name: string, opening: Image["opening"]): { heap: Heap; arm: (at: number) => void } {
+  let left = Infinity;
+  useCheckpoint(() => {
+    if (--left < 0) throw death;
+  });
+  try {
+    const heap = Heap.open(name, opening);
+    return { heap, arm: (at) => (left = at) };
+  } finally {
+    useCheckpoint(undefined);
+  }
+}
+
+function isBlock(heap: Heap, handle: Handle): boolean {
+  try {
+    return heap.usableSize(handle) > 0;
+  } catch (error) {
+    if (error instanceof ShoalError) return false;
+    throw error;
+  }
+}
+
+/** A few calls of every sort; what there is no room for is passed over. */
+function live(heap: Heap, random: Random, calls: number, handles: Set<Handle>): void {
+  const attempt = (step: () => void): void => {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof ShoalError)) throw error;
+    }
+  };
+  const { maxBlockBytes } = heap.plan;
+  for (let call = 0; call < calls; call++) {
+    const sizeBytes = Math.min(
+      1 + random.below(random.pick([64, 600, 3000, 20_000, 150_000])),
+      maxBlockBytes,
+    );
+    const some = handles.size === 0 ? undefined : random.pick([...handles]);
+    attempt(() => {
+      switch (some === undefined ? 0 : random.below(12)) {
+        case 11:
+        case 10:
+        case 9:
+          heap.free(some!);
+          handles.delete(some!);
+          break;
+        case 8:
+          handles.add(heap.realloc(some!, sizeBytes));
+          if (!isBlock(heap, some!)) handles.delete(some!);
+          break;
+        case 7:
+          heap.adopt(some!);
+          break;
+        case 6:
+          heap.roots.set(`root-${random.below(6)}`, some!);
+          break;
+        case 5:
+        case 4:
+          handles.add(heap.alloc(sizeBytes, { owned: true }));
+          break;
+        case 3:
+          handles.add(heap.alignedAlloc(256, Math.min(sizeBytes, 4000)));
+          break;
+        default:
+          handles.add(heap.alloc(sizeBytes));
+      }
+    });
+  }
+}
+
+/** How many accesses a call may make before the one who makes it dies. */
+const MOST_ACCESSES = 60;
+
+function makeImage(allocator: AllocatorName, number: number): Image {
+  const random = makeRandom(number * 7919 + allocator.length);
+  const creator = Heap.create("flips", optionsOf(allocator, number));
+  const { name, fd } = creator.region;
+  const opening = { backend: "anonymous", fd } as const;
+  const handles = new Set<Handle>();
+  const idle = Heap.open(name, opening);
+  const mortal = openMortal(name, opening);
+  live(creator, random, 40, handles);
+  live(idle, random, 20, handles);
+  live(mortal.heap, random, 30, handles);
+  mortal.arm(random.below(MOST_ACCESSES));
+  try {
+    live(mortal.heap, random, 20, handles);
+  } catch (error) {
+    assert.equal(error, death);
+  }
+  abandon(mortal.heap);
+  // It leaves, and what it had in use is for anybody.
+  const file = open(`/proc/self/fd/${fd}`);
+  const kept = open(`/proc/self/fd/${fd}`);
+  const geometry = creator.region.session.geometry;
+  const deadSlot = mortal.heap.region.slotIndex;
+  const graveByte = { offset: HEADER_SIZE_BYTES + deadSlot * SLOT_SIZE_BYTES };
+  assert.ok(tryLock(file, graveByte));
+  creator.close();
+  const bytes = new Uint8Array(fstat(kept).sizeBytes);
+  assert.equal(native.pread(kept, bytes, 0), bytes.length);
+  const sharedOpening = { backend: "anonymous", fd: kept } as const;
+  return {
+    allocator,
+    number,
+    opening: sharedOpening,
+    name: `/proc/${process.pid}/fd/${kept}`,
+    geometry,
+    sizePages: bytes.length / PAGE_SIZE_BYTES,
+    handles: [...handles],
+    idle,
+    deadSlot,
+    restore() {
+      ftruncate(kept, bytes.length);
+      assert.equal(native.pwrite(kept, bytes, 0), bytes.length);
+      tryLock(file, graveByte);
+    },
+    bury: () => unlock(file, graveByte),
+    read: (offset, into) => void native.pread(kept, into, offset),
+    write: (offset, from) => void native.pwrite(kept, from, offset),
+    lengthBytes: () => fstat(kept).sizeBytes,
+  };
+}
+
+const images = new Map<string, Image>();
+
+/** Image `number` of the allocator; made when it is first wanted. */
+export function imageOf(allocator: AllocatorName, number: number): Image {
+  const key = `${allocator} ${number}`;
+  let image = images.get(key);
+  if (image === undefined) images.set(key, (image = makeImage(allocator, number)));
+  return image;
+}

@@ -1,0 +1,165 @@
+/**
+ * One damaged heap: it is opened, damaged, and then every call is made on it, by who had it open and by who opens it then.
+ */
+
+import { Heap } from "../src/heap/index.ts";
+import type { AllocatorName } from "../src/heap/index.ts";
+import { H_HEAP_LOCK, H_ROOTS_LOCK, H_SPAN_PAGES, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
+import { useCheckpoint } from "../src/region/core.ts";
+import { changingCalls, isCoded, lookingCalls } from "./calls.ts";
+import type { Hand } from "./calls.ts";
+import { damage, describeDamage } from "./damage.ts";
+import { IMAGE_COUNT, imageOf } from "./images.ts";
+import type { Image } from "./images.ts";
+import { makeMeter } from "./meter.ts";
+import type { Meter } from "./meter.ts";
+import { makeRandom, shuffled } from "./random.ts";
+import type { Random } from "./random.ts";
+
+export type Fault = "crash" | "hang" | "outside" | "lock";
+
+export interface Violation {
+  readonly allocator: AllocatorName;
+  readonly seed: number;
+  readonly fault: Fault;
+  readonly call: string;
+  readonly damages: readonly string[];
+  readonly message: string;
+}
+
+export interface Trial {
+  calls: number;
+  codedErrors: number;
+  /** The most accesses that one call made, and which call. */
+  mostAccesses: number;
+  mostBy: string;
+  readonly violations: Violation[];
+}
+
+/**
+ * The most accesses that a call may make. (The largest heaps here have 300 pages of span and some 7 of data; a look over all
+ * of them takes some ten thousands.)
+ */
+export const ACCESS_LIMIT = 200_000;
+
+const meter = makeMeter(ACCESS_LIMIT);
+
+interface Scene {
+  readonly image: Image;
+  readonly random: Random;
+  readonly seed: number;
+  readonly damages: string[];
+  readonly trial: Trial;
+  readonly meter: Meter;
+}
+
+function note(scene: Scene, fault: Fault, call: string, message: string): void {
+  const { image, seed, damages, trial } = scene;
+  trial.violations.push({ allocator: image.allocator, seed, fault, call, damages: [...damages], message });
+}
+
+/** Makes a call and judges how it ends. */
+function attempt<T>(scene: Scene, name: string, call: () => T): T | undefined {
+  const { trial } = scene;
+  trial.calls++;
+  scene.meter.begin();
+  try {
+    return call();
+  } catch (error) {
+    if (isCoded(error)) trial.codedErrors++;
+    else if (!scene.meter.isEndless)
+      note(scene, "crash", name, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return undefined;
+  } finally {
+    const { accesses, isEndless } = scene.meter;
+    if (isEndless) note(scene, "hang", name, `no end after ${accesses} accesses`);
+    else if (accesses > trial.mostAccesses) [trial.mostAccesses, trial.mostBy] = [accesses, name];
+  }
+}
+
+/** How many of the calls the later openers make, in one of so many trials all. */
+const SOME_CALLS = 8;
+
+function callAll(scene: Scene, heap: Heap, hand: Hand, calls: typeof changingCalls, most: number): void {
+  for (const [name, call] of shuffled(scene.random, Object.entries(calls)).slice(0, most)) {
+    if (scene.trial.violations.length > 0) return;
+    attempt(scene, name, () => call(heap, hand));
+  }
+}
+
+function openAgain(scene: Scene, hand: Hand): void {
+  const { image, random } = scene;
+  const readOnly = random.once(6);
+  const heap = attempt(scene, "open", () => Heap.open(image.name, { ...image.opening, readOnly }));
+  if (heap === undefined) return;
+  callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, SOME_CALLS);
+  attempt(scene, "close", () => heap.close());
+}
+
+function hurt(scene: Scene): void {
+  scene.damages.push(describeDamage(damage(scene.image, scene.random)));
+}
+
+/** A participant whose call has ended holds no lock: what it held it has put right. */
+function checkLocks(scene: Scene, heap: Heap): void {
+  const number = heap.region.slotIndex + 1;
+  const word = new Uint32Array(1);
+  for (const [name, offset] of [
+    ["the heap's lock", H_HEAP_LOCK],
+    ["the roots lock", H_ROOTS_LOCK],
+  ] as const) {
+    scene.image.read(offset, new Uint8Array(word.buffer));
+    if (word[0] === number)
+      note(scene, "lock", "close", `${name} is held by a participant that is in no call`);
+  }
+}
+
+function play(scene: Scene): void {
+  const { image, random } = scene;
+  const heap = Heap.open(image.name, image.opening);
+  const hand: Hand = { random, handles: [...image.handles] };
+  // It has something of its own before the damage comes.
+  for (let count = random.below(4); count > 0; count--) {
+    const sizeBytes = 1 + random.below(3000);
+    attempt(scene, "alloc first", () => hand.handles.push(heap.alloc(sizeBytes, { owned: random.once(2) })));
+  }
+  for (let count = 1 + random.below(3); count > 0; count--) hurt(scene);
+  image.bury();
+  if (random.once(3)) openAgain(scene, hand);
+  callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, Infinity);
+  if (random.once(4)) {
+    hurt(scene);
+    callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, SOME_CALLS);
+  }
+  if (random.once(3)) openAgain(scene, hand);
+  if (scene.trial.violations.length === 0) {
+    // Both locks are taken once more, so that whatever the damage has put there is put right, if it can be.
+    attempt(scene, "alloc", () => heap.alloc(16));
+    attempt(scene, "roots.delete", () => heap.roots.delete("none"));
+    if (!heap.region.closed) checkLocks(scene, heap);
+  }
+  attempt(scene, "close", () => heap.close());
+  // As large as the header says by then that it may become: who opened it when that was damaged has believed it.
+  const span = new Uint32Array(1);
+  image.read(H_SPAN_PAGES, new Uint8Array(span.buffer));
+  const most = Math.max(image.geometry.spanPages, span[0]!) * PAGE_SIZE_BYTES;
+  const length = image.lengthBytes();
+  if (length > most) note(scene, "outside", "close", `the segment has ${length} bytes, its span is ${most}`);
+}
+
+/** Damages the heap that `seed` names, and makes all calls on it. */
+export function runTrial(allocator: AllocatorName, seed: number): Trial {
+  const random = makeRandom(seed);
+  const image = imageOf(allocator, random.below(IMAGE_COUNT));
+  const trial: Trial = { calls: 0, codedErrors: 0, mostAccesses: 0, mostBy: "", violations: [] };
+  const scene: Scene = { image, random, seed, damages: [], trial, meter };
+  image.restore();
+  useCheckpoint(meter.hook);
+  try {
+    meter.begin();
+    play(scene);
+  } finally {
+    useCheckpoint(undefined);
+  }
+  return trial;
+}
