@@ -190,6 +190,7 @@ export async function runRound(world: World, plan: RoundPlan): Promise<void> {
     fates: new Map(),
     stopped: new Set(),
   };
+  const forgetMembers = cleanUpLater(() => endMembers(round));
   const mostKills = tally.kills + plan.kills;
   try {
     while (tally.faults.length === 0 && !plan.isOver()) {
@@ -202,12 +203,24 @@ export async function runRound(world: World, plan: RoundPlan): Promise<void> {
     }
     if (tally.faults.length === 0) await finish(round);
   } finally {
-    for (const { pid } of round.stopped) process.kill(pid, "SIGCONT");
+    forgetMembers();
     const crew = crewOf(round)?.crew;
     if (crew !== undefined && tally.faults.length === 0) crews.giveBack(crew);
     else await crew?.kill();
     heap.close();
     remove();
+  }
+}
+
+/** Whoever the nursery has forked and is left, by its id, be it stopped or not. (Crews see to their own end.) */
+function endMembers(round: Round): void {
+  for (const { pid } of forkedOf(round)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      // Without the nursery they end by themselves.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
   }
 }
 

@@ -33,12 +33,6 @@ export function handleError(core: HeapCore, code: number, call: string, handle: 
         { call, handle, slot },
       );
     }
-    case result.BUSY:
-      return shoalError(
-        "ERR_SHOAL_BAD_HANDLE",
-        `${shown}: another participant is resizing or freeing that block; two owners use one block`,
-        { call, handle },
-      );
     default:
       return shoalError(
         "ERR_SHOAL_BAD_HANDLE",

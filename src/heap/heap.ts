@@ -227,7 +227,8 @@ export class Heap implements Disposable {
 
   /**
    * Makes a shared block this participant's own: it is freed when the participant dies or leaves. Harmless when it is
-   * already. Errors as share, and ERR_SHOAL_NO_SPACE (what is noted about it needs storage).
+   * already. Errors as share, and ERR_SHOAL_NO_SPACE (what is noted about it needs storage), ERR_SHOAL_TIMEOUT (buddy: a
+   * participant is stopped that was about to allocate a block of its own there).
    */
   adopt(handle: Handle): void {
     this.#change("adopt", handle, () => this.#core.adopt(handle));

@@ -1,0 +1,64 @@
+/** `npm run storm` as a program: its output, its exit codes, and that nothing outlives it. */
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { until } from "../helpers/assertions.ts";
+import { shmNames } from "../helpers/segments.ts";
+
+const program = fileURLToPath(new URL("../../storm/main.js", import.meta.url));
+
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [program, ...args], { encoding: "utf8", timeout: 120_000 });
+}
+
+test("--json prints one object with the figures, and the exit code is 0 when nothing was found", () => {
+  const { status, stdout, stderr } = run("--kills", "3", "--allocator", "buddy", "--seed", "5", "--json");
+  assert.deepEqual([status, stderr], [0, ""]);
+  const { kills, seconds, operations, stops, seed, ...found } = JSON.parse(stdout) as Record<string, number>;
+  assert.ok(kills! >= 3 && seconds! > 0 && operations! > 0 && stops! >= 0);
+  assert.equal(seed, 5);
+  const { terminations, deathsInCall, ...wrong } = found;
+  assert.ok(terminations! >= 0 && deathsInCall! >= 0);
+  assert.deepEqual(wrong, { hangs: 0, corruptions: 0, leakedBytes: 0, lostBlocks: 0 });
+});
+
+test("--help explains, and wrong usage is exit code 2", () => {
+  const help = run("--help");
+  assert.equal(help.status, 0);
+  assert.match(help.stdout, /--kills N[\s\S]*Exit codes/);
+  for (const args of [["--kills", "0"], ["--allocator", "none"], ["--frobnicate"], ["--seed", "x"]]) {
+    const { status, stdout, stderr } = run(...args);
+    assert.deepEqual([status, stdout], [2, ""], args.join(" "));
+    assert.match(stderr, /Usage: npm run storm/);
+  }
+});
+
+/** The processes whose command line names this run's ledger. */
+function processesOf(pid: number): string[] {
+  return readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, "latin1").includes(`shoal-storm-${pid}-ledger`);
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  });
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`${signal} ends everybody and removes the segments`, async (t) => {
+    const child = spawn(process.execPath, [program, "--kills", "100000"], { stdio: "ignore" });
+    t.after(() => child.kill("SIGKILL"));
+    const pid = child.pid!;
+    // The nursery and at least two that it has forked.
+    await until("the storm is on", () => processesOf(pid).length >= 3);
+    child.kill(signal);
+    const [code] = await once(child, "exit");
+    assert.equal(code, signal === "SIGINT" ? 130 : 143);
+    await until("all have ended", () => processesOf(pid).length === 0);
+    assert.deepEqual(shmNames(`shoal-storm-${pid}`), []);
+  });
+}
