@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
+import { Heap } from "../../src/index.ts";
 import { until } from "../helpers/assertions.ts";
 import { shmNames } from "../helpers/segments.ts";
 
@@ -47,6 +49,33 @@ function processesOf(pid: number): string[] {
     }
   });
 }
+
+test("what the count finds ends the storm: exit code 1, the blocks' places, and how to see it again", async (t) => {
+  const args = ["--kills", "100000", "--seed", "9", "--allocator", "first-fit"];
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+  t.after(() => child.kill("SIGKILL"));
+  const said = text(child.stderr);
+  await until("the storm is on", () => processesOf(child.pid!).length >= 3);
+  // A stranger allocates a block and goes.
+  await until("a stranger was there", () => {
+    const [name] = shmNames(`shoal-storm-${child.pid}-`).filter((one) => /-\d+$/.test(one));
+    if (name === undefined) return false;
+    const heap = Heap.open(`/${name}`);
+    heap.alloc(5000);
+    heap.close();
+    return true;
+  });
+  const [code] = await once(child, "exit");
+  assert.equal(code, 1);
+  // If the count fell between its opening and its leaving, its slot is what was found.
+  assert.match(
+    await said,
+    /block \d+ \(5000 bytes, slot -1\) is in nobody's ledger|slot \d+ .* is still taken/,
+  );
+  assert.match(await said, /seed 9, first-fit, round \d+, kill \d+\nagain: npm run storm -- --seed 9/);
+  await until("all have ended", () => processesOf(child.pid!).length === 0);
+  assert.deepEqual(shmNames(`shoal-storm-${child.pid}`), []);
+});
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} ends everybody and removes the segments`, async (t) => {
