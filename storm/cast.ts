@@ -51,6 +51,8 @@ export interface Cast extends World {
   readonly members: Member[];
   readonly fates: Map<number, Fate>;
   readonly stopped: Set<Member>;
+  /** Who was killed, and may still be on the way out. */
+  readonly dying: Member[];
 }
 
 /** What a survivor's operation may take, on a machine that is busy with other things, before it counts as hung. */
@@ -109,28 +111,40 @@ function bury({ ledger, fates, tally }: Cast, seat: number): void {
   if (ledger.kindOf(seat) !== "none" && ledger.isInCall(seat)) tally.deathsInCall++;
 }
 
+/** SIGKILL, all at once. They are dead for sure after awaitEnds(): until then they are on their way. */
+export function kill(cast: Cast, victims: readonly Member[]): void {
+  const { members, dying, fates, stopped } = cast;
+  for (const { pid } of victims) process.kill(pid, "SIGKILL");
+  for (const victim of victims) {
+    members.splice(members.indexOf(victim), 1);
+    stopped.delete(victim);
+    dying.push(victim);
+    for (const seat of victim.seats) fates.set(seat, "dead");
+  }
+}
+
 const SIGKILL = "9";
 
-/** SIGKILL, all at once; resolves when they are gone. */
-export async function kill(cast: Cast, victims: readonly Member[]): Promise<void> {
-  const { nursery, tally, members } = cast;
+/** Waits until all who were killed are gone. */
+export async function awaitEnds(cast: Cast): Promise<void> {
+  const { nursery, tally, ledger, dying } = cast;
+  const victims = dying.splice(0);
   const forked = victims.filter(({ crew }) => crew === undefined);
-  const ends = forked.length === 0 ? "" : await nursery.ask(`kill ${forked.map(({ pid }) => pid).join(" ")}`);
+  const ends =
+    forked.length === 0
+      ? []
+      : (await nursery.ask(`wait ${forked.map(({ pid }) => pid).join(" ")}`)).split(" ");
   await Promise.all(victims.map(async ({ crew }) => crew?.kill()));
-  for (const [index, end] of (ends === "" ? [] : ends.split(" ")).entries()) {
+  for (const [index, end] of ends.entries()) {
     if (end === SIGKILL) continue;
     const { pid, seats } = forked[index]!;
     tally.corruptions++;
     tally.faults.push(
-      `process ${pid} ended with ${end} before it was killed: ${cast.ledger.messageOf(seats[0]!)}`,
+      `process ${pid} ended with ${end} before it was killed: ${ledger.messageOf(seats[0]!)}`,
     );
   }
   tally.kills += victims.length;
-  for (const victim of victims) {
-    members.splice(members.indexOf(victim), 1);
-    cast.stopped.delete(victim);
-    for (const seat of victim.seats) bury(cast, seat);
-  }
+  for (const { seats } of victims) for (const seat of seats) bury(cast, seat);
 }
 
 /** worker.terminate() */

@@ -1,10 +1,10 @@
 /**
- * The nursery: a process that forks participants, kills them when told to, and knows that they are dead.
+ * The nursery: a process that forks participants, and knows when they are dead.
  *
  * Reads a line, does it, writes a line:
  *
  *     fork ORDER        the child's pid
- *     kill PID ...      how each of them ended: a signal's number, or 256 + the exit code
+ *     wait PID ...      waits for their ends, and says how: a signal's number, or 256 + the exit code
  *     (end of input)    kills all who are left, and ends
  *
  * It never has the heap open, and is started without threads (storm.ts): a child has no thread but the one that forked.
@@ -61,8 +61,7 @@ function startChild(order: Order): number {
   return fork.exit(0);
 }
 
-function killChildren(pids: readonly number[]): number[] {
-  for (const pid of pids) process.kill(pid, "SIGKILL");
+function awaitEnds(pids: readonly number[]): number[] {
   return pids.map((pid) => {
     children.delete(pid);
     return fork.wait(pid);
@@ -72,7 +71,7 @@ function killChildren(pids: readonly number[]): number[] {
 function answer(line: string): string {
   const [word = "", ...rest] = line.split(" ");
   if (word === "fork") return String(startChild(JSON.parse(rest.join(" ")) as Order));
-  return killChildren(rest.map(Number)).join(" ");
+  return awaitEnds(rest.map(Number)).join(" ");
 }
 
 warmUp();
@@ -87,4 +86,5 @@ for (;;) {
   text = lines.pop()!;
   for (const line of lines) writeSync(1, `${answer(line)}\n`);
 }
-killChildren([...children]);
+for (const pid of children) process.kill(pid, "SIGKILL");
+awaitEnds([...children]);

@@ -8,7 +8,18 @@ import type { AllocatorName, Handle, HeapCreateOptions } from "../src/heap/index
 import { cleanUpLater } from "../bench/harness/cleanup.ts";
 import { account } from "./accounting.ts";
 import type { Findings } from "./accounting.ts";
-import { hire, hireWorker, kill, letAllAdvance, pause, resume, stop, terminate, wake } from "./cast.ts";
+import {
+  awaitEnds,
+  hire,
+  hireWorker,
+  kill,
+  letAllAdvance,
+  pause,
+  resume,
+  stop,
+  terminate,
+  wake,
+} from "./cast.ts";
 import type { Cast, Member, World } from "./cast.ts";
 import { CELLS, EMPTY_CELL, nap, rootName, ROOTS } from "./ledger.ts";
 import type { Random } from "./random.ts";
@@ -60,6 +71,8 @@ async function count(round: Round): Promise<boolean> {
   const { heap, ledger, fates, tally } = round;
   const anchors = round.anchors as Handle[];
   if (!(await pause(round))) return false;
+  // The others rest: so the dying have the processors for themselves.
+  await awaitEnds(round);
   for (const [seat, fate] of fates) {
     if (fate === "dead" || ledger.stateOf(seat) !== "failed") continue;
     tally.corruptions++;
@@ -126,9 +139,9 @@ async function stopOne(round: Round): Promise<boolean> {
   const isLockFree = plan.allocator !== "first-fit";
   if (isLockFree && !(await letAllAdvance(round))) return false;
   const other = forkedOf(round).find((one) => one !== member);
-  if (random(2) === 0 && other !== undefined) await kill(round, [other]);
+  if (random(2) === 0 && other !== undefined) kill(round, [other]);
   if (isLockFree && !(await count(round))) return false;
-  if (random(4) === 0) await kill(round, [member]);
+  if (random(4) === 0) kill(round, [member]);
   else if (round.stopped.has(member)) wake(round, member);
   return true;
 }
@@ -141,7 +154,7 @@ async function strike(round: Round): Promise<boolean> {
   const crew = crewOf(round);
   const seat = crew === undefined ? undefined : pick(random, crew.seats);
   if (dice < 18 && crew !== undefined && seat !== undefined) await terminate(round, crew, seat);
-  else await kill(round, victimsOf(round));
+  else kill(round, victimsOf(round));
   return true;
 }
 
@@ -153,7 +166,7 @@ async function finish(round: Round): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop
     await terminate(round, crew!, seat);
   }
-  await kill(round, forkedOf(round));
+  kill(round, forkedOf(round));
   if (!(await count(round))) return;
   for (let cell = 0; cell < CELLS; cell++) {
     const { handle } = ledger.cell(cell);
@@ -189,6 +202,7 @@ export async function runRound(world: World, plan: RoundPlan): Promise<void> {
     members: [],
     fates: new Map(),
     stopped: new Set(),
+    dying: [],
   };
   const forgetMembers = cleanUpLater(() => endMembers(round));
   const mostKills = tally.kills + plan.kills;
@@ -214,7 +228,8 @@ export async function runRound(world: World, plan: RoundPlan): Promise<void> {
 
 /** Whoever the nursery has forked and is left, by its id, be it stopped or not. (Crews see to their own end.) */
 function endMembers(round: Round): void {
-  for (const { pid } of forkedOf(round)) {
+  for (const { pid, crew } of [...round.members, ...round.dying]) {
+    if (crew !== undefined) continue;
     try {
       process.kill(pid, "SIGKILL");
     } catch (error) {
@@ -229,7 +244,9 @@ async function strikeAndCount(round: Round): Promise<void> {
   await fillUp(round);
   nap(random(MOST_DELAY_MICROSECONDS) / 1000);
   if (!(await strike(round))) return;
-  // Sometimes the dead's successors come before anybody has looked after the dead.
+  // Sometimes the survivors certainly go on beside the dead, whom nobody has looked after yet; and sometimes the dead's
+  // successors come then.
+  if (random(2) === 0) await awaitEnds(round);
   if (random(2) === 0) await fillUp(round);
   nap(random(MOST_GRACE_MICROSECONDS) / 1000);
   await count(round);
