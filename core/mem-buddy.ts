@@ -39,6 +39,12 @@ export function orBuddyFlags(flags: usize, bits: u32): void {
 // The side table: `entry` is an entry's address
 
 @inline
+export function storeBuddyFlags(flags: usize, value: u32): void {
+  if (CHECKED) checkpoint(208);
+  atomic.store<u32>(flags, value);
+}
+
+@inline
 export function loadOwner(entry: usize): u32 {
   if (CHECKED) checkpoint(204);
   return atomic.load<u16>(entry);

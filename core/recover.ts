@@ -88,7 +88,8 @@ function recoverBlocks(slot: usize, owner: u32): i32 {
   return OK;
 }
 
-function clearSlot(slot: usize): void {
+/** What a slot says of its participant is gone. (Its state is not touched.) */
+export function clearSlot(slot: usize): void {
   for (let sizeClass: u32 = 0; sizeClass < <u32>CLASS_SLOTS; sizeClass++) setCurrent(slot, sizeClass, 0);
   storeIntent(slot, INTENT_NONE);
   setIntentBlock(slot, 0);

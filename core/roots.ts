@@ -124,7 +124,7 @@ export function releaseRootsLockOf(index: u32): void {
 
 /** Word number `generation + 1` for an entry. */
 @inline
-function nextWord(word: u64, state: u64, handle: u32): u64 {
+export function nextWord(word: u64, state: u64, handle: u32): u64 {
   return (
     (((word >> ROOT_GENERATION_SHIFT) + 1) << ROOT_GENERATION_SHIFT) |
     (state << ROOT_STATE_SHIFT) |

@@ -208,6 +208,10 @@ export function usableSize(handle: u32): u32 {
   const kind = kindOf(state);
   if (kind == PAGE_RUN) {
     if ((handle & (PAGE_SIZE_BYTES - 1)) != 0) return none(BAD_HANDLE);
+    if (lengthIn(state) == 0 || index + lengthIn(state) > spanPages) {
+      corruptAt(page);
+      return 0;
+    }
     if (index + lengthIn(state) > <u32>memory.size()) return none(NEED_CATCH_UP);
     return lengthIn(state) << PAGE_SHIFT;
   }

@@ -4,8 +4,9 @@
  */
 
 import { PAGE_SHIFT, PAGE_SIZE_BYTES } from "../src/layout/header";
-import { BLOCKS_PER_WORD, PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING } from "../src/layout/page";
+import { BLOCKS_PER_WORD, CLASS_LAST, PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING } from "../src/layout/page";
 import { fullWord, pairAt, wordCount } from "./bitmap";
+import { classSize } from "./classes";
 import {
   getLocal,
   getPageBlockSize,
@@ -14,7 +15,7 @@ import {
   loadPageState,
   loadRemote,
 } from "./mem-page";
-import { isSlab, kindOf, pagesToPass } from "./pages";
+import { classIn, isSlab, kindOf, pagesToPass } from "./pages";
 import { firstDataPage, pageAt, reachablePages } from "./state";
 
 /** Handle of the first allocated block that begins at or behind `from`; 0 = there is none. */
@@ -29,7 +30,7 @@ export function nextSlabBlock(from: u32): u32 {
   while (index < limit) {
     const state = loadPageState(pageAt(index));
     if (isSlab(state)) {
-      const handle = nextInPage(index, least);
+      const handle = nextInPage(index, classIn(state), least);
       if (handle != 0) return handle;
     } else if (least == 0 && isAllocatedRun(kindOf(state))) {
       return index << PAGE_SHIFT;
@@ -45,12 +46,13 @@ function isAllocatedRun(kind: u32): bool {
 }
 
 /** The first allocated block of a slab page that begins `least` bytes into the page or later; 0 = there is none. */
-function nextInPage(index: u32, least: u32): u32 {
+function nextInPage(index: u32, sizeClass: u32, least: u32): u32 {
   const page = pageAt(index);
   const count = getPageCount(page);
   const size = getPageBlockSize(page);
   const first = getPageFirst(page);
-  if (size == 0) return 0;
+  // A damaged descriptor tells of no blocks: with another size each byte might look like one's start.
+  if (sizeClass == 0 || sizeClass > <u32>CLASS_LAST || size != classSize(sizeClass)) return 0;
   const from: u32 = least <= first ? 0 : (least - first + size - 1) / size;
   for (let word = from / BLOCKS_PER_WORD; word < wordCount(count); word++) {
     const pair = pairAt(index, page, count, word);

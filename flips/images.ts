@@ -37,6 +37,8 @@ export interface Image {
   restore(): void;
   /** From now on the dead one is dead. */
   bury(): void;
+  /** From now on, until the heap is restored, the one who does nothing has left without a word. */
+  dismiss(): void;
   read(offset: number, into: Uint8Array): void;
   write(offset: number, bytes: Uint8Array): void;
   lengthBytes(): number;
@@ -167,6 +169,7 @@ function makeImage(allocator: AllocatorName, number: number): Image {
   const geometry = creator.region.session.geometry;
   const deadSlot = mortal.heap.region.slotIndex;
   const graveByte = { offset: HEADER_SIZE_BYTES + deadSlot * SLOT_SIZE_BYTES };
+  const idleByte = { offset: HEADER_SIZE_BYTES + idle.region.slotIndex * SLOT_SIZE_BYTES };
   assert.ok(tryLock(file, graveByte));
   creator.close();
   const bytes = new Uint8Array(fstat(kept).sizeBytes);
@@ -186,7 +189,9 @@ function makeImage(allocator: AllocatorName, number: number): Image {
       ftruncate(kept, bytes.length);
       assert.equal(native.pwrite(kept, bytes, 0), bytes.length);
       tryLock(file, graveByte);
+      tryLock(idle.region.session.backing.lockFd, idleByte);
     },
+    dismiss: () => unlock(idle.region.session.backing.lockFd, idleByte),
     bury: () => unlock(file, graveByte),
     read: (offset, into) => void native.pread(kept, into, offset),
     write: (offset, from) => void native.pwrite(kept, from, offset),

@@ -22,6 +22,8 @@ export interface Result {
   readonly outsideAccesses: number;
   /** Locks that were left held. */
   readonly heldLocks: number;
+  /** Heaps that were not sound after they had been repaired. */
+  readonly badRepairs: number;
   readonly mostAccesses: number;
   readonly seconds: number;
   readonly violations: readonly Violation[];
@@ -42,6 +44,7 @@ export function resultOf(reports: readonly Report[], seconds: number): Result {
     codedErrors: sum(({ codedErrors }) => codedErrors),
     outsideAccesses: count("outside"),
     heldLocks: count("lock"),
+    badRepairs: count("repair"),
     mostAccesses: reports.reduce((most, report) => Math.max(most, report.mostAccesses), 0),
     seconds: Math.round(seconds * 10) / 10,
     violations,

@@ -36,6 +36,7 @@ const modules = [
   { module: "buddy", entry: "core/heap-buddy.ts", only: 2 },
   { module: "first-fit", entry: "core/heap-first-fit.ts", only: 3 },
   { module: "survey", entry: "core/survey.ts", only: 255 },
+  { module: "repair", entry: "core/repair.ts", only: 255 },
 ];
 
 const builds = modules.flatMap(({ module, entry, only }) => {

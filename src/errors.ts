@@ -33,6 +33,8 @@ export const ERROR_CODES = {
   ERR_SHOAL_ADDRESS_TAKEN: "Something else of this process is mapped at the address that is needed.",
   ERR_SHOAL_NO_ADDRESS: "No free address was found in the range searched; widen the search.",
   ERR_SHOAL_PARTICIPANTS_FULL: "Every participant slot is in use; create the segment with more of them.",
+  ERR_SHOAL_IN_USE:
+    "Others who live have the segment open, and this is for one who is alone; close it there first.",
   ERR_SHOAL_CLOSED: "The object was closed or unmapped before this call.",
   ERR_SHOAL_DAMAGED: "The segment was truncated underneath this process; its content is lost: close it.",
   ERR_SHOAL_CORRUPT:

@@ -30,6 +30,8 @@ import { clear, tooLarge } from "./obstacles.ts";
 import type { Refused } from "./obstacles.ts";
 import { pointersOf } from "./pointers.ts";
 import type { Pointers } from "./pointers.ts";
+import { repairHeap } from "./repair.ts";
+import type { RepairReport } from "./repair.ts";
 import { makeRoots } from "./roots.ts";
 import type { Roots } from "./roots.ts";
 import { planOf } from "./plan.ts";
@@ -328,11 +330,19 @@ export class Heap implements Disposable {
     return walkBlocks(this.region);
   }
 
-  /** Recomputes every invariant of the heap. Changes nothing; may run beside other participants. */
-  verify(): VerifyReport {
+  /**
+   * Recomputes every invariant of the heap. Changes nothing; may run beside other participants. With `repair` it makes a
+   * damaged heap whole, as far as what is left tells what was, and says what was lost.
+   *
+   * @throws with `repair` ERR_SHOAL_IN_USE (others who live have it open), ERR_SHOAL_READ_ONLY
+   */
+  verify(options?: { readonly repair?: false }): VerifyReport;
+  verify(options: { readonly repair: true }): RepairReport;
+  verify({ repair = false }: { readonly repair?: boolean } = {}): VerifyReport | RepairReport {
     this.region.catchUp();
     this.region.check();
-    return guarded("verify", this.#core, () => verifyHeap(this.region));
+    if (repair) this.#checkWritable("verify");
+    return guarded("verify", this.#core, () => (repair ? repairHeap : verifyHeap)(this.region));
   }
 
   /** Makes room for at least `sizeBytes` bytes of pages (default: see Region.grow). Allocation does so by itself. */

@@ -15,4 +15,5 @@ export type { Pointers } from "./pointers.ts";
 export type { AllocOptions, Block } from "./block.ts";
 export type { BlockInfo } from "./walk.ts";
 export type { HeapStats, ParticipantStats } from "./stats.ts";
+export type { Losses, RepairReport } from "./repair.ts";
 export type { Problem, VerifyReport } from "./verify.ts";

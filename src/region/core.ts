@@ -143,8 +143,15 @@ export interface Survey {
   verifySlot(index: number): number;
 }
 
+/** What core/repair.ts exports: what makes a damaged heap whole. */
+export interface Repair {
+  attach(): number;
+  /** Repairs the heap for the participant in slot `slotIndex`, which is alone with it. */
+  repair(slotIndex: number): void;
+}
+
 /** The modules that the core is compiled to. */
-export type CoreModule = "segment" | "slab" | "buddy" | "first-fit" | "survey";
+export type CoreModule = "segment" | "slab" | "buddy" | "first-fit" | "survey" | "repair";
 
 const HEAP_MODULES: Readonly<Record<number, CoreModule>> = {
   [ALLOCATOR_SLAB]: "slab",
@@ -214,16 +221,23 @@ export function instantiateCore(memory: WebAssembly.Memory, module: CoreModule):
   return instantiate(module, memory) as unknown as Core;
 }
 
+function attached<T extends { attach(): number }>(instance: T): T {
+  const offset = instance.attach() >>> 0;
+  if (offset === 0) return instance;
+  const message = `the segment's header contradicts itself at offset ${offset}`;
+  throw shoalError("ERR_SHOAL_CORRUPT", message, { offset });
+}
+
 /**
  * A survey on `memory`.
  *
  * @throws ERR_SHOAL_CORRUPT when the header is not (any more) one that a segment can have
  */
 export function instantiateSurvey(memory: WebAssembly.Memory): Survey {
-  const survey = instantiate("survey", memory) as unknown as Survey;
-  const offset = survey.attach() >>> 0;
-  if (offset === 0) return survey;
-  throw shoalError("ERR_SHOAL_CORRUPT", `the segment's header contradicts itself at offset ${offset}`, {
-    offset,
-  });
+  return attached(instantiate("survey", memory) as unknown as Survey);
+}
+
+/** What repairs the heap in `memory`. Errors as instantiateSurvey. */
+export function instantiateRepair(memory: WebAssembly.Memory): Repair {
+  return attached(instantiate("repair", memory) as unknown as Repair);
 }

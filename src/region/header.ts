@@ -178,3 +178,38 @@ export function checkObjectSize(header: Header, objectBytes: number, name: strin
     { name, sizeBytes, spanBytes, objectBytes },
   );
 }
+
+/** The constants of the header, with their offsets. */
+const CONSTANTS: readonly (readonly [offset: number, of: keyof Geometry])[] = [
+  [layout.H_ALLOCATOR, "allocator"],
+  [layout.H_SPAN_PAGES, "spanPages"],
+  [layout.H_GROW_STEP_PAGES, "growStepPages"],
+  [layout.H_SLOT_COUNT, "slotCount"],
+  [layout.H_SLOTS_OFFSET, "slotsOffset"],
+  [layout.H_ROOT_COUNT, "rootCount"],
+  [layout.H_ROOTS_OFFSET, "rootsOffset"],
+  [layout.H_TABLE_OFFSET, "tableOffset"],
+  [layout.H_TABLE_BYTES_PER_PAGE, "tableBytesPerPage"],
+  [layout.H_DATA_OFFSET, "dataOffset"],
+  [layout.H_SIDE_OFFSET, "sideOffset"],
+  [layout.H_SIDE_BYTES, "sideBytes"],
+  [layout.H_MIN_SHIFT, "minShift"],
+  [layout.H_MAX_SHIFT, "maxShift"],
+];
+
+function strayIn(view: DataView, geometry: Geometry): (typeof CONSTANTS)[number][] {
+  return CONSTANTS.filter(([offset, of]) => view.getUint32(offset, true) !== geometry[of]);
+}
+
+/** Offset of the first constant in the header of this segment that is not what the geometry says; 0 = they are all. */
+export function firstStrayConstant(buffer: ArrayBufferLike, geometry: Geometry): number {
+  return strayIn(new DataView(buffer, 0, layout.HEADER_SIZE_BYTES), geometry)[0]?.[0] ?? 0;
+}
+
+/** Makes them so again. Offsets of those that were not. */
+export function restoreConstants(buffer: ArrayBufferLike, geometry: Geometry): number[] {
+  const view = new DataView(buffer, 0, layout.HEADER_SIZE_BYTES);
+  const stray = strayIn(view, geometry);
+  for (const [offset, of] of stray) view.setUint32(offset, geometry[of], true);
+  return stray.map(([offset]) => offset);
+}

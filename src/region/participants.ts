@@ -171,6 +171,34 @@ export function leaveSeat(seat: Seat, index: number): void {
   unlock(seat.lockFd, lockByte(seat, index));
 }
 
+/**
+ * Makes sure that nobody else who lives has the segment open, nor opens it before `step` has ended (who tries finds all slots
+ * taken).
+ *
+ * @throws ERR_SHOAL_IN_USE
+ */
+export function aloneIn<T>(seat: Seat, ownIndex: number, step: () => T): T {
+  const held: number[] = [];
+  try {
+    for (let index = 0; index < seat.slotCount; index++) {
+      if (index === ownIndex) continue;
+      if (tryLock(seat.lockFd, lockByte(seat, index))) held.push(index);
+      else throw inUse(index);
+    }
+    return step();
+  } finally {
+    for (const index of held) unlock(seat.lockFd, lockByte(seat, index));
+  }
+}
+
+function inUse(slot: number): Error {
+  return shoalError(
+    "ERR_SHOAL_IN_USE",
+    `the participant in slot ${slot} is alive and has the segment open; this needs to be done alone: close it there first`,
+    { slot },
+  );
+}
+
 /** The slots that are in use. */
 export function listParticipants(seat: Seat, survey: Survey, ownIndex: number): ParticipantInfo[] {
   const found: ParticipantInfo[] = [];

@@ -7,7 +7,9 @@
 import { PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { native } from "../os/native.ts";
 import type { Backing } from "./backing.ts";
+import { shoalError } from "../errors.ts";
 import { instantiateSurvey } from "./core.ts";
+import { firstStrayConstant } from "./header.ts";
 import type { Survey } from "./core.ts";
 import type { Geometry } from "./geometry.ts";
 import { extend, FLAG_CLOSED, FLAG_DAMAGED, peel } from "./overlay.ts";
@@ -38,6 +40,13 @@ const surveys = new WeakMap<Session, Survey>();
 export function surveyOf(session: Session): Survey {
   let survey = surveys.get(session);
   if (survey === undefined) {
+    // It reads the constants anew, and would look elsewhere than this participant works.
+    const { overlay, geometry, backing } = session;
+    const stray = isEnded(session) ? 0 : firstStrayConstant(overlay.memory.buffer, geometry);
+    if (stray !== 0) {
+      const message = `the header of ${backing.name} has changed at offset ${stray}, where it never does`;
+      throw shoalError("ERR_SHOAL_CORRUPT", message, { offset: stray });
+    }
     survey = instantiateSurvey(session.overlay.memory);
     surveys.set(session, survey);
   }

@@ -172,6 +172,24 @@ test("a block of a slab page is never larger than the rest of its page", (t) => 
   }
 });
 
+test("slab: a run without pages is no block, and a listing of pages with a wrong block size comes to its end", (t) => {
+  const heap = createHeap(t, { spanBytes: 300 * PAGE_SIZE_BYTES });
+  const [run, small] = [heap.alloc(2 * PAGE_SIZE_BYTES), heap.alloc(40)];
+  let accesses = 0;
+  const other = openChecked(t, heap, () => void accesses++);
+  const descriptorOf = (handle: Handle): number =>
+    heap.region.session.geometry.tableOffset + Math.floor(handle / PAGE_SIZE_BYTES) * TABLE_BYTES_PER_PAGE;
+  // What the last call failed with is not what this one does.
+  assert.equal(other.tryAlloc(400 * PAGE_SIZE_BYTES), 0);
+  wordsOf(heap).setUint32(descriptorOf(run) + 4, 0x0001_0000, true);
+  wordsOf(heap).setUint32(descriptorOf(small) + P_BLOCK_SIZE, 0xffff_fffe, true);
+  for (const look of [() => other.usableSize(run), () => other.ownerOf(run), () => [...other.blocks()]]) {
+    accesses = 0;
+    assert.match(codeOf(look), /^(none|ERR_SHOAL_CORRUPT)$/);
+    assert.ok(accesses < 5000, `${accesses} accesses in ${look.toString()}`);
+  }
+});
+
 test("a header with roots that are nowhere is refused", (t) => {
   const heap = createHeap(t, { allocator: "first-fit" });
   wordsOf(heap).setUint32(H_ROOTS_OFFSET, 0, true);
