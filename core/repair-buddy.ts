@@ -8,7 +8,7 @@ import { PAGE_SHIFT } from "../src/layout/header";
 import { flagsAt, handleAt, hasOwners, leafOf, ownerAt, refresh, treeAt, wordsShift } from "./buddy-map";
 import { isOwned, isStart, leavesAt, ownedBits, sharedBits, topLevel, validLeaves } from "./buddy-tree";
 import { noteHighWater } from "./high-water";
-import { casTree, loadBuddyFlags, loadOwner, loadTree, storeBuddyFlags, storeOwner } from "./mem-buddy";
+import { casTree, loadBuddyFlags, loadOwner, loadOwners4, loadTree, storeBuddyFlags, storeOwner } from "./mem-buddy";
 import { firstDataPage, maxShift, me, minShift, reachablePages, slotCount } from "./state";
 
 export function repairBuddy(): void {
@@ -59,11 +59,25 @@ function bitsOf(handle: u32, state: u64, leaf: u32, length: u32): u64 {
   return owner == 0 || owner > slotCount ? sharedBits(leaf, length) : 0;
 }
 
+/** Entries of the side table that are looked at at once. Most of it is 0. */
+const ENTRIES_AT_ONCE: u32 = 4;
+
+/** How many entries a page has. */
+@inline
+function entries(): u32 {
+  return 1 << (PAGE_SHIFT - minShift);
+}
+
+/** Whether the four entries from `handle`'s on are 0. (A page with fewer is looked at one by one.) */
+@inline
+function areNone(handle: u32): bool {
+  return entries() >= ENTRIES_AT_ONCE && loadOwners4(ownerAt(handle)) == 0;
+}
+
 function hasEntries(page: u32): bool {
   const start = page << PAGE_SHIFT;
-  const count: u32 = 1 << (PAGE_SHIFT - minShift);
-  for (let entry: u32 = 0; entry < count; entry++) {
-    if (loadOwner(ownerAt(start + (entry << minShift))) != 0) return true;
+  for (let entry: u32 = 0; entry < entries(); entry += ENTRIES_AT_ONCE) {
+    if (!areNone(start + (entry << minShift))) return true;
   }
   return false;
 }
@@ -71,9 +85,12 @@ function hasEntries(page: u32): bool {
 /** Only this participant is there to have rights, and it has them where its blocks begin. */
 function repairOwners(page: u32): void {
   const start = page << PAGE_SHIFT;
-  const count: u32 = 1 << (PAGE_SHIFT - minShift);
-  for (let entry: u32 = 0; entry < count; entry++) {
+  for (let entry: u32 = 0; entry < entries(); entry++) {
     const handle = start + (entry << minShift);
+    if ((entry & (ENTRIES_AT_ONCE - 1)) == 0 && areNone(handle)) {
+      entry += ENTRIES_AT_ONCE - 1;
+      continue;
+    }
     const owner = loadOwner(ownerAt(handle));
     if (owner == 0) continue;
     const state = loadTree(treeAt(handle >> maxShift));

@@ -116,7 +116,7 @@ function nextStart(at: u32): u64 {
   while (next < end) {
     const bits = getStarts(startsAt(<u32>next)) >> ((next >> 3) & 63);
     if (bits != 0) {
-      next += <u64>ctz(bits) << 3;
+      next += (<u64>ctz(bits)) << 3;
       return isPlace(next) ? next : end;
     }
     next = (next & ~511) + 512;
@@ -165,7 +165,7 @@ function clearStarts(at: u32, to: u64): void {
       place = (place & ~511) + 512;
       continue;
     }
-    place += <u64>ctz(bits) << 3;
+    place += (<u64>ctz(bits)) << 3;
     if (place < to) clearStart(<u32>place);
     place += 8;
   }
@@ -182,7 +182,7 @@ function closeFree(to: u64): void {
 function writeUsed(at: u32, to: u64, owner: u32): void {
   const flags: u32 = FIT_USED | (freeFrom != 0 ? FIT_PREVIOUS_FREE : 0);
   if (freeFrom != 0) closeFree(at);
-  setBlockHeader(at, (<u64>(<u32>(to - at) | flags)) | ((<u64>owner) << 32));
+  setBlockHeader(at, (<u64>((<u32>(to - at)) | flags)) | ((<u64>owner) << 32));
   markStart(at);
   noteHighWater(<u32>((to + (PAGE_SIZE_BYTES - 1)) >> PAGE_SHIFT));
 }

@@ -16,10 +16,14 @@ import { SLOT_EPOCH_SHIFT, SLOT_FREE, SLOT_LIVE, SLOT_STATE_MASK } from "../src/
 import { usableSize } from "./blocks";
 import {
   casRootsLock,
+  casSizePages,
+  getBytes8,
   getRootNameLength,
   loadRootWord,
   loadRootsLock,
+  loadSizePages,
   loadSlotState,
+  setBytes8,
   setCurrent,
   storeRootWord,
   storeSlotState,
@@ -30,9 +34,29 @@ import { repairFit } from "./repair-fit";
 import { repairSlab } from "./repair-slab";
 import { isSet, nextWord, rootAt } from "./roots";
 import { noteSlotUsed } from "./slots";
-import { become, isBuddyHeap, isSlabHeap, lastError, me, mySlot, rootCount, slotAt, slotCount } from "./state";
+import {
+  become,
+  isBuddyHeap,
+  isSlabHeap,
+  lastError,
+  me,
+  mySlot,
+  reachablePages,
+  rootCount,
+  slotAt,
+  slotCount,
+  spanPages,
+  tableBytesPerPage,
+  tableOffset,
+} from "./state";
 
 export { attach } from "./state";
+
+/** The segment has this many pages, whatever its header says. */
+export function correctSize(pages: u32): void {
+  const told = loadSizePages();
+  if (told != pages) casSizePages(told, pages);
+}
 
 /** Repairs the heap for the participant in slot `index`, which is the only one. */
 export function repair(index: u32): void {
@@ -46,10 +70,19 @@ export function repair(index: u32): void {
   if (isSlabHeap()) repairSlab();
   else if (isBuddyHeap()) repairBuddy();
   else repairFit();
+  clearBeyond(reachablePages());
   for (let slot: u32 = 0; slot < slotCount; slot++) {
     if (slot + 1 != me) vacate(slotAt(slot));
   }
   for (let root: u32 = 0; root < rootCount; root++) repairRoot(rootAt(root));
+}
+
+/** The table says nothing yet of pages that are yet to come. */
+function clearBeyond(limit: u32): void {
+  const end: usize = tableOffset + spanPages * tableBytesPerPage;
+  for (let at: usize = tableOffset + limit * tableBytesPerPage; at < end; at += 8) {
+    if (getBytes8(at) != 0) setBytes8(at, 0);
+  }
 }
 
 /** A slot that nobody is in. */

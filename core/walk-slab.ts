@@ -4,7 +4,13 @@
  */
 
 import { PAGE_SHIFT, PAGE_SIZE_BYTES } from "../src/layout/header";
-import { BLOCKS_PER_WORD, CLASS_LAST, PAGE_RUN, PAGE_RUN_EXTENDING, PAGE_RUN_SHRINKING } from "../src/layout/page";
+import {
+  BLOCKS_PER_WORD,
+  CLASS_LAST,
+  PAGE_RUN,
+  PAGE_RUN_EXTENDING,
+  PAGE_RUN_SHRINKING,
+} from "../src/layout/page";
 import { fullWord, pairAt, wordCount } from "./bitmap";
 import { classSize } from "./classes";
 import {

@@ -123,9 +123,11 @@ function checkRepair(scene: Scene, heap: Heap, hand: Hand): void {
   const codes = report.problems.map(({ message }) => message);
   if (codes.length > 0) note(scene, "repair", "repair", `what is left: ${codes.slice(0, 5).join("; ")}`);
   callAll(scene, heap, hand, changingCalls, SOME_CALLS);
-  // A root may lead to a block that has just been freed.
+  // A root may lead to a block that has just been freed; the owners in pages that are yet to come nobody has looked at.
   const found = attempt(scene, "verify", () => heap.verify())?.problems ?? [];
-  const again = found.filter(({ code }) => code !== "root").map(({ message }) => message);
+  const again = found
+    .filter(({ code }) => code !== "root" && code !== "owner-gone")
+    .map(({ message }) => message);
   if (again.length > 0) note(scene, "repair", "verify", `wrong again: ${again.join("; ")}`);
 }
 

@@ -339,9 +339,9 @@ export class Heap implements Disposable {
   verify(options?: { readonly repair?: false }): VerifyReport;
   verify(options: { readonly repair: true }): RepairReport;
   verify({ repair = false }: { readonly repair?: boolean } = {}): VerifyReport | RepairReport {
-    this.region.catchUp();
-    this.region.check();
     if (repair) this.#checkWritable("verify");
+    else this.region.catchUp();
+    this.region.check();
     return guarded("verify", this.#core, () => (repair ? repairHeap : verifyHeap)(this.region));
   }
 

@@ -6,7 +6,9 @@
  */
 
 import { ShoalError } from "../errors.ts";
+import { H_SIZE_PAGES, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { instantiateRepair } from "../region/core.ts";
+import type { Repair } from "../region/core.ts";
 import { restoreConstants } from "../region/header.ts";
 import type { Region } from "../region/index.ts";
 import { aloneIn } from "../region/participants.ts";
@@ -48,8 +50,26 @@ function listBlocks(region: Region): BlockInfo[] {
   return found;
 }
 
+/**
+ * The published size lies between what this participant has seen and what has storage; else it is what has storage. Whether it
+ * did not.
+ */
+function correctSize(region: Region, core: Repair): boolean {
+  const { backing, geometry, overlay } = region.session;
+  const stored = Math.min(Math.floor(backing.status().sizeBytes / PAGE_SIZE_BYTES), geometry.spanPages);
+  const told = overlay.core.sizePages() >>> 0;
+  const seen = Math.min(overlay.memory.buffer.byteLength / PAGE_SIZE_BYTES, stored);
+  if (told >= seen && told <= stored) return false;
+  core.correctSize(stored);
+  return true;
+}
+
 function headerProblem(offset: number): Problem {
-  return { code: "header", message: `a constant of the header had changed (at offset ${offset})`, offset };
+  return {
+    code: "header",
+    message: `a word of the header was not what it must be (at offset ${offset})`,
+    offset,
+  };
 }
 
 /** By handle: each is there once, and of this size. */
@@ -67,12 +87,15 @@ export function repairHeap(region: Region): RepairReport {
   // What the dead were in the middle of is finished from what they noted, if that can still be read.
   attempt(() => region.recover());
   return aloneIn(seat, slotIndex, () => {
-    const constants = restoreConstants(overlay.memory.buffer, geometry);
+    const wrong = restoreConstants(overlay.memory.buffer, geometry);
+    const core = instantiateRepair(overlay.memory);
+    if (correctSize(region, core)) wrong.push(H_SIZE_PAGES);
+    region.catchUp();
     const roots = makeRoots(region);
     const before = verifyHeap(region);
     const blocksBefore = listBlocks(region);
     const rootsBefore = roots.list();
-    guarded("repair", overlay.core, () => instantiateRepair(overlay.memory).repair(slotIndex));
+    guarded("repair", overlay.core, () => core.repair(slotIndex));
     const after = verifyHeap(region);
     const left = new Set(after.problems.map(({ code, offset }) => `${code} ${offset}`));
     const sizes = sizesOf(listBlocks(region));
@@ -80,7 +103,7 @@ export function repairHeap(region: Region): RepairReport {
     return {
       ...after,
       repaired: [
-        ...constants.map(headerProblem),
+        ...wrong.map(headerProblem),
         ...before.problems.filter(({ code, offset }) => !left.has(`${code} ${offset}`)),
       ],
       lost: {

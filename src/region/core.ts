@@ -146,6 +146,8 @@ export interface Survey {
 /** What core/repair.ts exports: what makes a damaged heap whole. */
 export interface Repair {
   attach(): number;
+  /** Sets the published size. */
+  correctSize(pages: number): void;
   /** Repairs the heap for the participant in slot `slotIndex`, which is alone with it. */
   repair(slotIndex: number): void;
 }
