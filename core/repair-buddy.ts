@@ -8,7 +8,15 @@ import { PAGE_SHIFT } from "../src/layout/header";
 import { flagsAt, handleAt, hasOwners, leafOf, ownerAt, refresh, treeAt, wordsShift } from "./buddy-map";
 import { isOwned, isStart, leavesAt, ownedBits, sharedBits, topLevel, validLeaves } from "./buddy-tree";
 import { noteHighWater } from "./high-water";
-import { casTree, loadBuddyFlags, loadOwner, loadOwners4, loadTree, storeBuddyFlags, storeOwner } from "./mem-buddy";
+import {
+  casTree,
+  loadBuddyFlags,
+  loadOwner,
+  loadOwners4,
+  loadTree,
+  storeBuddyFlags,
+  storeOwner,
+} from "./mem-buddy";
 import { firstDataPage, maxShift, me, minShift, reachablePages, slotCount } from "./state";
 
 export function repairBuddy(): void {
