@@ -7,7 +7,9 @@
  *   1. state = RECOVERING      nobody takes the slot for a live one
  *   2. the roots lock          released if the dead one held it: whatever it was writing is not published
  *   3. the blocks              each allocator's own: recover-slab.ts, recover-buddy.ts, recover-fit.ts
- *   4. the slot                cleared; state = FREE with the next epoch, last
+ *   4. the slot                cleared; state = FREE with the next epoch: the participant is gone
+ *   5. everybody is rung       to look again at what they wait for (bells.ts); if the recoverer dies before that, its own
+ *                              recovery does it
  *
  * After a crash at any of its own stores the state is still RECOVERING (or LIVE) and the whole is repeated.
  */
@@ -37,6 +39,7 @@ import {
   storeIntent,
   storeSlotState,
 } from "./mem";
+import { clearBell, ringEverybody } from "./bells";
 import { recoverBuddy } from "./recover-buddy";
 import { recoverFit } from "./recover-fit";
 import { recoverSlab } from "./recover-slab";
@@ -77,6 +80,7 @@ export function recoverSlot(index: u32, died: bool): i32 {
   clearSlot(slot);
   // Epochs wrap after 2^30 users of one slot; nothing compares epochs across that many.
   storeSlotState(slot, ((state >> SLOT_EPOCH_SHIFT) + 1) << SLOT_EPOCH_SHIFT);
+  ringEverybody();
   return OK;
 }
 
@@ -93,6 +97,7 @@ export function clearSlot(slot: usize): void {
   for (let sizeClass: u32 = 0; sizeClass < <u32>CLASS_SLOTS; sizeClass++) setCurrent(slot, sizeClass, 0);
   storeIntent(slot, INTENT_NONE);
   setIntentBlock(slot, 0);
+  clearBell(slot);
   setSlotWord(slot, S_PID, 0);
   setSlotWord(slot, S_THREAD, 0);
   setSlotWord(slot, S_OWNS, 0);

@@ -37,6 +37,7 @@ const modules = [
   { module: "first-fit", entry: "core/heap-first-fit.ts", only: 3 },
   { module: "survey", entry: "core/survey.ts", only: 255 },
   { module: "repair", entry: "core/repair.ts", only: 255 },
+  { module: "sync", entry: "core/sync.ts", only: 255 },
 ];
 
 const builds = modules.flatMap(({ module, entry, only }) => {

@@ -27,6 +27,7 @@
  *            192  roots lock u32, alone on its line
  *            256  recoveries u32     260  growths u32         264  slots used u32: no slot from here on was ever taken
  *            268  high water u32 (pages): no page from here on ever held a block
+ *            272  departures u32: how many participants are gone, by death or in good order
  *            320  orphan hints, one u32 for each size class (64 × 4 B)       slab
  *            640  heap lock u32: slot index + 1 of the holder                         first-fit
  *                 and alone on its line with it, since only its holder changes them:
@@ -78,6 +79,7 @@ export const H_RECOVERIES = 256;
 export const H_GROWTHS = 260;
 export const H_SLOTS_USED = 264;
 export const H_HIGH_WATER_PAGES = 268;
+export const H_DEPARTURES = 272;
 export const H_ORPHAN_HINTS = 320;
 export const H_HEAP_LOCK = 640;
 export const H_FIT_END_PAGES = 644;

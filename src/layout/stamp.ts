@@ -9,6 +9,7 @@ import * as header from "./header.ts";
 import * as page from "./page.ts";
 import * as root from "./root.ts";
 import * as slot from "./slot.ts";
+import * as sync from "./sync.ts";
 
 /** Raised by hand when the meaning of a word changes while its place does not. */
 const REVISION = 2;
@@ -28,4 +29,4 @@ export function stampOf(tables: ReadonlyArray<Readonly<Record<string, number>>>,
   return hash >>> 0;
 }
 
-export const FORMAT_STAMP = stampOf([header, slot, page, root, buddy, fit], REVISION);
+export const FORMAT_STAMP = stampOf([header, slot, page, root, buddy, fit, sync], REVISION);

@@ -1,0 +1,100 @@
+/**
+ * Bells: how a participant is woken.
+ *
+ * Each participant sleeps on one word only, the bell in its slot, whatever it waits for: its thread, or the thread that waits
+ * for all that its event loop awaits. Who changes an object rings those whom the object's set of waiters names (waiters.ts).
+ *
+ *     who waits                                who rings
+ *     seen = bell                              changes the object
+ *     puts itself into the object's set        takes somebody out of the set
+ *     armed = 1                                rung |= the object's bit
+ *     looks at the object again                if it was armed: armed = 0, bell += 1, and a system call
+ *     sleeps while bell == seen
+ *
+ * Invariant: somebody who is in a set and has looked at the object after that will be rung after the object's next change,
+ * or is awake. Either the ringer finds it in the set, or it has put itself there after the ringer looked, and then it finds
+ * the change. `armed` saves system calls for those who are awake, and only that.
+ *
+ * Deaths. Of a ringer, after its change: those whom it has not rung know nothing of the change. Whoever waits watches: at
+ * least every 50 ms it looks whether somebody has died, and recovery ends with a ring for everybody (ringEverybody), who
+ * all look at their objects again. Of somebody who was rung and has not come to use it: the same. A recoverer that dies
+ * before it has rung is recovered itself. Bits of the dead stay in sets: they cost a needless ring of whoever has the slot.
+ *
+ * The core cannot make the system call: ring() says whether it is due, and the caller (src/sync/bell.ts) makes it.
+ */
+
+import { RING_FACTOR, RING_SHIFT } from "../src/layout/sync";
+import { SLOT_LIVE, SLOT_STATE_MASK } from "../src/layout/slot";
+import { loadSlotState, loadSlotsUsed } from "./mem";
+import {
+  addBell,
+  addDepartures,
+  loadArmed,
+  loadBell,
+  orRung,
+  setAwaited,
+  setBlocked,
+  setWaitingSince,
+  storeArmed,
+  swapArmed,
+  swapRung,
+} from "./mem-sync";
+import { me, mySlot, slotAt, slotCount } from "./state";
+
+/** The bit of `rung` that stands for `object`. */
+@inline
+function bitOf(object: u32): u32 {
+  return 1 << ((object * RING_FACTOR) >> RING_SHIFT);
+}
+
+/** Rings the participant in slot `index` on behalf of `object`. Whether it sleeps: then it is to be woken. */
+export function ring(index: u32, object: u32): bool {
+  return ringFor(slotAt(index), bitOf(object));
+}
+
+function ringFor(slot: usize, bits: u32): bool {
+  orRung(slot, bits);
+  if (loadArmed(slot) == 0 || swapArmed(slot, 0) == 0) return false;
+  addBell(slot);
+  return true;
+}
+
+/**
+ * Rings everybody for everything: somebody is gone. Those who sleep are to be woken: all of them, since nobody has kept a list.
+ */
+export function ringEverybody(): void {
+  addDepartures();
+  const used = loadSlotsUsed();
+  const end = used < slotCount ? used : slotCount;
+  for (let index: u32 = 0; index < end; index++) {
+    const slot = slotAt(index);
+    if (index + 1 != me && (loadSlotState(slot) & SLOT_STATE_MASK) == SLOT_LIVE) ringFor(slot, ~0);
+  }
+}
+
+/** A slot's new user has not been rung. */
+export function clearBell(slot: usize): void {
+  storeArmed(slot, 0);
+  swapRung(slot, 0);
+  setBlocked(slot, 0);
+  setAwaited(slot, 0);
+}
+
+/** From now on who rings this participant wakes it. Returns the bell to sleep on. What it waits for is to be looked at afterwards. */
+export function arm(): u32 {
+  const seen = loadBell(mySlot);
+  storeArmed(mySlot, 1);
+  return seen;
+}
+
+/** For which objects this participant was rung since it asked last. */
+export function takeRung(): u32 {
+  return swapRung(mySlot, 0);
+}
+
+/** For those who look: what this participant's thread (`asleep`) or event loop waits for; 0 = nothing. */
+export function noteWait(object: u32, sinceMs: f64, asleep: bool): void {
+  setWaitingSince(mySlot, sinceMs);
+  if (asleep) setBlocked(mySlot, object);
+  else setAwaited(mySlot, object);
+}
