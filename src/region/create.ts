@@ -189,6 +189,7 @@ function initialise(
       isPinned: pinnedAddress !== 0,
       hasPrivateDirectory: isPrivate,
       isCreator: true,
+      onEnd: new Set(),
     };
   } catch (error) {
     peel(overlay);

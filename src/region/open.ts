@@ -242,6 +242,7 @@ function attach(
       isPinned,
       hasPrivateDirectory: header.hasPrivateDirectory,
       isCreator: false,
+      onEnd: new Set(),
     };
   } catch (error) {
     peel(overlay);

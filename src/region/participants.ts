@@ -17,7 +17,9 @@ import {
   SLOT_RECOVERING,
   SLOT_SIZE_BYTES,
   SLOT_STATE_MASK,
+  S_BELL,
 } from "../layout/slot.ts";
+import { native } from "../os/native.ts";
 import { probeLock, tryLock, unlock } from "../os/index.ts";
 import type { Core, Survey } from "./core.ts";
 import { guarded } from "./traps.ts";
@@ -46,6 +48,8 @@ export interface Seat {
   readonly lockFd: number;
   readonly slotCount: number;
   readonly slotsOffset: number;
+  /** Of the segment's first byte in this process. */
+  readonly address: number;
   /** Makes the participant's memory as large as the segment is now. */
   catchUp(): void;
 }
@@ -122,7 +126,15 @@ export function recoverIfDead(seat: Seat, index: number): boolean {
  */
 function recoverHeld(seat: Seat, index: number): boolean {
   seat.catchUp();
-  return guarded("recover", seat.core, () => seat.core.recoverSlot(index, 1)) === OK;
+  if (guarded("recover", seat.core, () => seat.core.recoverSlot(index, 1)) !== OK) return false;
+  wakeEverybody(seat);
+  return true;
+}
+
+/** The core has rung everybody; this is the system call that belongs to it. SYNC with ringEverybody in core/bells.ts. */
+function wakeEverybody(seat: Seat): void {
+  for (let index = seat.core.findSlot(0, 0); index >= 0; index = seat.core.findSlot(index + 1, 0))
+    native.futexWake(seat.address + seat.slotsOffset + index * SLOT_SIZE_BYTES + S_BELL, 0x7fffffff);
 }
 
 /**
@@ -168,6 +180,7 @@ export function sitDown(seat: Seat, index: number): void {
  */
 export function leaveSeat(seat: Seat, index: number): void {
   guarded("close", seat.core, () => seat.core.recoverSlot(index, 0));
+  wakeEverybody(seat);
   unlock(seat.lockFd, lockByte(seat, index));
 }
 

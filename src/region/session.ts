@@ -32,6 +32,8 @@ export interface Session {
   readonly isPinned: boolean;
   readonly hasPrivateDirectory: boolean;
   readonly isCreator: boolean;
+  /** Called before the session ends, while the segment can still be reached. */
+  readonly onEnd: Set<() => void>;
 }
 
 const surveys = new WeakMap<Session, Survey>();
@@ -84,6 +86,7 @@ export function seatOf(
   return {
     core: overlay.core,
     lockFd: backing.lockFd,
+    address: overlay.address,
     slotCount: geometry.slotCount,
     slotsOffset: geometry.slotsOffset,
     catchUp: () => catchUp(overlay, backing, geometry.spanPages, readOnly, pinnedAddress),
@@ -106,6 +109,7 @@ export function endSession(session: Session): void {
       failures.push(error);
     }
   };
+  for (const step of session.onEnd) attempt(step);
   // A damaged segment has lost its tables: there is nothing to leave in order, and the lock says the rest.
   if (slotIndex >= 0 && (flags & FLAG_DAMAGED) === 0) {
     attempt(() => {
