@@ -31,6 +31,7 @@ import {
   addDepartures,
   loadArmed,
   loadBell,
+  loadDepartures,
   orRung,
   setAwaited,
   setBlocked,
@@ -39,7 +40,7 @@ import {
   swapArmed,
   swapRung,
 } from "./mem-sync";
-import { me, mySlot, slotAt, slotCount } from "./state";
+import { mySlot, slotAt, slotCount } from "./state";
 
 /** The bit of `rung` that stands for `object`. */
 @inline
@@ -60,7 +61,8 @@ function ringFor(slot: usize, bits: u32): bool {
 }
 
 /**
- * Rings everybody for everything: somebody is gone. Those who sleep are to be woken: all of them, since nobody has kept a list.
+ * Rings everybody for everything, the caller too: somebody is gone. Those who sleep are to be woken: all of them, since nobody
+ * keeps a list.
  */
 export function ringEverybody(): void {
   addDepartures();
@@ -68,8 +70,13 @@ export function ringEverybody(): void {
   const end = used < slotCount ? used : slotCount;
   for (let index: u32 = 0; index < end; index++) {
     const slot = slotAt(index);
-    if (index + 1 != me && (loadSlotState(slot) & SLOT_STATE_MASK) == SLOT_LIVE) ringFor(slot, ~0);
+    if ((loadSlotState(slot) & SLOT_STATE_MASK) == SLOT_LIVE) ringFor(slot, ~0);
   }
+}
+
+/** How many participants are gone by now: changes with each. */
+export function departures(): u32 {
+  return loadDepartures();
 }
 
 /** A slot's new user has not been rung. */

@@ -233,6 +233,11 @@ export function endOnce(object: u32, done: bool): bool {
   return casRunner(object, ident, done ? ONCE_DONE : 0);
 }
 
+/** Whether nobody needs to run any more. */
+export function isDone(object: u32): bool {
+  return loadRunner(object) == ONCE_DONE;
+}
+
 /** Slot index + 1 of who runs; 0 = nobody. */
 export function runnerOf(object: u32): u32 {
   const runner = loadRunner(object);

@@ -12,7 +12,7 @@
  * readers (`entered`), `dirty` says to all who come, until one that writes has had it, that something may be half done.
  */
 
-import { SYNC_ABANDONED, SYNC_MINE, SYNC_NO, SYNC_YES } from "../src/layout/sync";
+import { SYNC_ABANDONED, SYNC_MINE, SYNC_NO, SYNC_SEEN, SYNC_YES } from "../src/layout/sync";
 import { ident, isGone } from "./ident";
 import {
   addAbandoned,
@@ -53,7 +53,7 @@ function yes(object: u32): u32 {
   return loadDirty(object) != 0 ? SYNC_ABANDONED : SYNC_YES;
 }
 
-/** Gets this participant in as a reader. When it says no, who waits is to be rung all the same: a writer may have seen it. */
+/** Gets this participant in as a reader. After SYNC_SEEN, which is a no, who waits is to be rung. */
 export function tryRead(object: u32): u32 {
   const writer = loadHolder(object);
   if (writer == ident) return SYNC_MINE;
@@ -62,7 +62,7 @@ export function tryRead(object: u32): u32 {
   storeCell(cell, ident);
   if (loadHolder(object) == 0) return yes(object);
   storeCell(cell, 0);
-  return SYNC_NO;
+  return SYNC_SEEN;
 }
 
 /** Whether this participant was reading. Afterwards who waits is to be rung. */
@@ -95,16 +95,31 @@ export function tryWrite(object: u32): u32 {
   return yes(object);
 }
 
-/** The writer leaves, or gives up waiting. Whether it had the word. Afterwards who waits is to be rung. */
+/** The writer leaves. Whether it was one. Afterwards who waits is to be rung. */
 export function endWrite(object: u32): bool {
-  if (loadHolder(object) != ident) return false;
-  if (loadEntered(object) == ident) {
-    storeDirty(object, 0);
-    setSince(object, 0);
-    storeEntered(object, 0);
-  }
+  if (!isWriting(object)) return false;
+  storeDirty(object, 0);
+  setSince(object, 0);
+  storeEntered(object, 0);
   storeHolder(object, 0);
   return true;
+}
+
+/** Whether this participant writes. */
+export function isWriting(object: u32): bool {
+  return loadHolder(object) == ident && loadEntered(object) == ident;
+}
+
+/** Gives up waiting to write, if this participant does. Whether it did: then who waits is to be rung. */
+export function cancelWrite(object: u32): bool {
+  if (loadHolder(object) != ident || loadEntered(object) == ident) return false;
+  storeHolder(object, 0);
+  return true;
+}
+
+/** Whether a writer has died, and none has come since. */
+export function isDirty(object: u32): bool {
+  return loadDirty(object) != 0;
 }
 
 /** The slot index + 1 of the first reader in slot `from` or behind it; 0 = there is none. */

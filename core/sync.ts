@@ -7,10 +7,10 @@
 
 export { attach } from "./state";
 export { ident, identAt, isGone, join } from "./ident";
-export { noteWait, ring, takeRung } from "./bells";
+export { arm, departures, noteWait, ring, takeRung } from "./bells";
 export { enter, hasWaiters, isWaiting, leave, ringNext } from "./waiters";
 export { dropTurn, holderOf, takeTurn, tryLock, tryLockFair, unlock, unlockFair } from "./mutex";
-export { endRead, endWrite, nextReader, tryRead, tryWrite } from "./rwlock";
+export { cancelWrite, endRead, endWrite, isDirty, isWriting, nextReader, tryRead, tryWrite } from "./rwlock";
 export { acquire, available, heldBy, initSemaphore, reclaimAll, release } from "./semaphore";
 export {
   addCounter,
@@ -24,6 +24,7 @@ export {
   goneParty,
   hasPassed,
   isBroken,
+  isDone,
   isNotified,
   isSet,
   leaveBarrier,

@@ -64,7 +64,7 @@ export class Heap implements Disposable {
   #isTrying = false;
   readonly #isReadOnly: boolean;
 
-  private constructor(region: Region) {
+  protected constructor(region: Region) {
     this.region = region;
     this.#core = region.session.overlay.core as HeapCore;
     this.#alloc = this.#core.alloc;
@@ -76,12 +76,12 @@ export class Heap implements Disposable {
 
   /** Creates a heap. Options and errors as Region.create; `sizeBytes` is the room for blocks, default 1 MiB. */
   static create(name?: string, options: HeapCreateOptions = {}): Heap {
-    return new Heap(Region.over(createSession(name, options, contentsOf(options))));
+    return new this(Region.over(createSession(name, options, contentsOf(options))));
   }
 
   /** Opens a heap, and recovers participants that have died. Options and errors as Region.open. */
   static open(name: string, options: OpenOptions = {}): Heap {
-    return new Heap(Region.over(openSession(name, options, HEAP_ALLOCATORS)));
+    return new this(Region.over(openSession(name, options, HEAP_ALLOCATORS)));
   }
 
   /**
@@ -91,7 +91,7 @@ export class Heap implements Disposable {
   static openOrCreate(name: string, options: HeapCreateOptions & OpenOptions = {}): Heap {
     const contents = contentsOf(options);
     const expected = options.allocator === undefined ? HEAP_ALLOCATORS : [contents.allocator];
-    return new Heap(Region.over(openOrCreateSession(name, options, expected, contents)));
+    return new this(Region.over(openOrCreateSession(name, options, expected, contents)));
   }
 
   /** What a heap with these options would be: sizes and limits, before anything is created. Errors as create. */

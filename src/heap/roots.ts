@@ -43,6 +43,10 @@ export interface Roots {
    * @returns the handle that is there now: the caller's, or the one that was faster. Errors as set.
    */
   setIfAbsent(name: string, handle: Handle): Handle;
+  /**
+   * As setIfAbsent, for a block of the caller's own: if it comes to be there it is shared, else it stays the caller's.
+   */
+  publish(name: string, handle: Handle): Handle;
   /** The handle under `name`, 0 when there is none. */
   get(name: string): Handle | 0;
   /** Removes `name`; the block stays. False when there is no such name. */
@@ -101,6 +105,11 @@ export function makeRoots(region: Region): Roots {
       store("roots.set", name, handle, false);
     },
     setIfAbsent: (name, handle) => store("roots.setIfAbsent", name, handle, true),
+    publish(name, handle) {
+      const present = store("roots.publish", name, handle, true);
+      if (present === handle) core.share(handle);
+      return present;
+    },
     get(name) {
       region.check();
       if (slotIndex >= 0) {

@@ -6,7 +6,8 @@
  *               8  limit u32: permits, parties         12  last u32: whom the last ring went to (slot index + 1)
  *              16  since f64: when the holder says that it took the object (milliseconds since 1970; 0 = it does not say)
  *              24  waits u32: how often somebody had to wait   28  abandoned u32: how often a holder died
- *              32  the kind's own words, 32 B
+ *              32  the kind's own words, 32 B; of those with a holder: 44 trace u32: a block of the holder's own that says where
+ *                  it took the object (src/sync/trace.ts)
  *              64  waiters: one bit a participant, so many u64 as the slots need
  *               …  cells: one word a participant, for the kinds that have them
  *
@@ -63,6 +64,7 @@ export const Y_NOTIFIED = 36;
 export const Y_ARRIVALS = 32;
 export const Y_RUNNER = 32;
 export const Y_VALUE = 32;
+export const Y_TRACE = 44;
 export const Y_WAITERS = 64;
 
 export const BARRIER_BROKEN = 0x80000000;
@@ -89,5 +91,7 @@ export const SYNC_ABANDONED = 2;
 export const SYNC_MINE = 3;
 /** No, and never: a party of the barrier has died. */
 export const SYNC_BROKEN = 4;
+/** No, but a writer may have seen this one try. */
+export const SYNC_SEEN = 6;
 /** No need: it has been done. */
 export const SYNC_DONE = 5;

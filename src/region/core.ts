@@ -153,7 +153,7 @@ export interface Repair {
 }
 
 /** The modules that the core is compiled to. */
-export type CoreModule = "segment" | "slab" | "buddy" | "first-fit" | "survey" | "repair";
+export type CoreModule = "segment" | "slab" | "buddy" | "first-fit" | "survey" | "repair" | "sync";
 
 const HEAP_MODULES: Readonly<Record<number, CoreModule>> = {
   [ALLOCATOR_SLAB]: "slab",
@@ -242,4 +242,12 @@ export function instantiateSurvey(memory: WebAssembly.Memory): Survey {
 /** What repairs the heap in `memory`. Errors as instantiateSurvey. */
 export function instantiateRepair(memory: WebAssembly.Memory): Repair {
   return attached(instantiate("repair", memory) as unknown as Repair);
+}
+
+/** For the rooms above: one of the modules that work on any heap. Errors as instantiateSurvey. */
+export function instantiateModule<T extends { attach(): number }>(
+  memory: WebAssembly.Memory,
+  module: CoreModule,
+): T {
+  return attached(instantiate(module, memory) as unknown as T);
 }

@@ -1,0 +1,159 @@
+/**
+ * Objects in a heap: found by name, made where there is none yet, or placed in a block of the caller's.
+ *
+ * A named object is a block under a root of that name; of several that make it at once one wins. It is shared, and outlives
+ * everyone. Its first word says what it is; that is written last, and checked by whoever finds it.
+ */
+
+import { shoalError } from "../errors.ts";
+import { asHandle } from "../heap/index.ts";
+import type { Handle, Heap } from "../heap/index.ts";
+import { SYNC_MAGIC, SYNC_MAGIC_MASK, Y_FLAGS, Y_KIND, Y_LIMIT } from "../layout/sync.ts";
+
+/**
+ * Where an object is: under a name; at a handle, which is another one's `handle`; or in a block of the caller's, at an
+ * offset in it that is a multiple of 8. Without any: a new block, for whoever is told its handle.
+ */
+export type Place =
+  | string
+  | Handle
+  | {
+      readonly block: Handle;
+      /** Default 0. */
+      readonly offset?: number;
+      /** Whether it is to be made there. Default: there is one. */
+      readonly create?: boolean;
+    };
+
+/** What an object is to be. */
+export interface ObjectPlan {
+  /** SYNC_MUTEX… */
+  readonly kind: number;
+  /** "mutex"…, for messages. */
+  readonly noun: string;
+  readonly sizeBytes: number;
+  readonly flags?: number;
+  readonly limit?: number;
+  /** Options that the caller has named: an object that has others is refused. */
+  readonly expected?: { readonly flags?: number | undefined; readonly limit?: number | undefined };
+  /** Puts the kind's own words into a block of zeros; flags and limit are there. */
+  init?(object: number): void;
+}
+
+/** An object, found or made. */
+export interface FoundObject {
+  readonly handle: Handle;
+  readonly created: boolean;
+  /** What it is called in messages. */
+  readonly label: string;
+}
+
+/** Kinds by number, for messages. */
+const nouns = new Map<number, string>();
+
+/** Size of a set of waiters. */
+export function waitersBytes(heap: Heap): number {
+  return Math.ceil(heap.region.session.geometry.slotCount / 64) * 8;
+}
+
+/**
+ * Finds or makes an object.
+ *
+ * @throws ERR_SHOAL_KIND, ERR_SHOAL_BAD_HANDLE, ERR_SHOAL_ARGUMENT, ERR_SHOAL_NAME, ERR_SHOAL_ROOTS_FULL, and as Heap.alloc
+ */
+export function openObject(heap: Heap, place: Place | undefined, plan: ObjectPlan): FoundObject {
+  nouns.set(plan.kind, plan.noun);
+  if (typeof place === "string") return openNamed(heap, place, plan);
+  if (place === undefined) {
+    const handle = make(heap, plan);
+    heap.share(handle);
+    return { handle, created: true, label: `${plan.noun} ${handle}` };
+  }
+  if (typeof place === "number") return openAt(heap, place, 0, plan);
+  if (place.create !== true) return openAt(heap, place.block, place.offset ?? 0, plan);
+  const at = checkRoom(heap, place.block, place.offset ?? 0, plan);
+  new Uint8Array(heap.region.buffer, at, plan.sizeBytes).fill(0);
+  initialise(heap, at, plan);
+  return { handle: asHandle(at), created: true, label: `${plan.noun} ${at}` };
+}
+
+function openNamed(heap: Heap, name: string, plan: ObjectPlan): FoundObject {
+  const label = `${plan.noun} "${name}"`;
+  const known = heap.roots.get(name);
+  if (known !== 0) return { ...openAt(heap, known, 0, plan, label), label };
+  // Its own until the root leads to it: if this participant dies before, it is freed.
+  const handle = make(heap, plan);
+  const present = heap.roots.publish(name, handle);
+  if (present === handle) return { handle, created: true, label };
+  heap.free(handle);
+  return { ...openAt(heap, present, 0, plan, label), label };
+}
+
+function make(heap: Heap, plan: ObjectPlan): Handle {
+  const handle = heap.alloc(plan.sizeBytes, { owned: true, zeroed: true, alignmentBytes: 64 });
+  initialise(heap, handle, plan);
+  return handle;
+}
+
+function initialise(heap: Heap, object: number, plan: ObjectPlan): void {
+  if (object + plan.sizeBytes > heap.region.segmentSizeBytes) heap.region.catchUp();
+  const words = new Uint32Array(heap.region.buffer, object, 4);
+  words[Y_FLAGS >> 2] = plan.flags ?? 0;
+  words[Y_LIMIT >> 2] = plan.limit ?? 0;
+  plan.init?.(object);
+  Atomics.store(words, Y_KIND >> 2, (SYNC_MAGIC | plan.kind) >>> 0);
+}
+
+function checkRoom(heap: Heap, block: Handle, offset: number, plan: ObjectPlan): number {
+  const usableBytes = heap.usableSize(block);
+  const isInside = Number.isInteger(offset) && offset >= 0 && offset % 8 === 0;
+  if (isInside && (block + offset) % 8 === 0 && offset + plan.sizeBytes <= usableBytes) return block + offset;
+  throw shoalError(
+    "ERR_SHOAL_ARGUMENT",
+    `a ${plan.noun} needs ${plan.sizeBytes} bytes from a multiple of 8 on; block ${block} has ${usableBytes}, and the offset is ${offset}`,
+    { block, offset, sizeBytes: plan.sizeBytes, usableBytes },
+  );
+}
+
+function openAt(heap: Heap, block: Handle, offset: number, plan: ObjectPlan, label?: string): FoundObject {
+  const found = { handle: block, created: false, label: label ?? `${plan.noun} ${block + offset}` };
+  const usableBytes = heap.usableSize(block);
+  const isRoom = offset % 8 === 0 && offset >= 0 && offset + 64 <= usableBytes;
+  if (!isRoom) throw wrongKind(found.label, plan, "no object");
+  if (block + usableBytes > heap.region.segmentSizeBytes) heap.region.catchUp();
+  const words = new Uint32Array(heap.region.buffer, block + offset, 4);
+  const word = Atomics.load(words, Y_KIND >> 2);
+  const kind = word & ~SYNC_MAGIC_MASK;
+  const isObject = (word & SYNC_MAGIC_MASK) >>> 0 === SYNC_MAGIC;
+  if (!isObject || kind !== plan.kind)
+    throw wrongKind(
+      found.label,
+      plan,
+      isObject ? `a ${nouns.get(kind) ?? `object of kind ${kind}`}` : "no object",
+    );
+  checkOptions(found.label, plan, words);
+  if (offset + plan.sizeBytes > usableBytes)
+    throw wrongKind(found.label, plan, `a block of ${usableBytes} bytes`);
+  return { ...found, handle: asHandle(block + offset) };
+}
+
+function wrongKind(label: string, plan: ObjectPlan, is: string): Error {
+  const message = `${label}: there is ${is}, and no ${plan.noun}; choose another name or handle`;
+  return shoalError("ERR_SHOAL_KIND", message, { label, kind: plan.noun });
+}
+
+function checkOptions(label: string, { noun, expected }: ObjectPlan, words: Uint32Array): void {
+  for (const [option, index] of [
+    ["flags", Y_FLAGS >> 2],
+    ["limit", Y_LIMIT >> 2],
+  ] as const) {
+    const wanted = expected?.[option];
+    const present = words[index]!;
+    if (wanted === undefined || wanted === present) continue;
+    throw shoalError(
+      "ERR_SHOAL_KIND",
+      `${label}: that ${noun} was made with other options (${option} ${present}, not ${wanted}); leave them out, or choose another name`,
+      { label, option, present, wanted },
+    );
+  }
+}

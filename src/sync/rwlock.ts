@@ -1,0 +1,207 @@
+/**
+ * Read-write lock: any number of readers, or one writer. Who wants to write keeps new readers out from then on.
+ *
+ * The core counts participants; here the readers of one thread are counted, which reads for all of them.
+ */
+
+import { shoalError } from "../errors.ts";
+import type { Handle, Heap } from "../heap/index.ts";
+import {
+  SYNC_ABANDONED,
+  SYNC_MINE,
+  SYNC_RWLOCK,
+  SYNC_SEEN,
+  SYNC_YES,
+  Y_ABANDONED,
+  Y_WAITERS,
+  Y_WAITS,
+} from "../layout/sync.ts";
+import { contextOf } from "./context.ts";
+import type { SyncContext } from "./context.ts";
+import { selfDeadlock } from "./deadlock.ts";
+import { Hold } from "./hold.ts";
+import { holderInfo } from "./holder.ts";
+import type { Holder } from "./holder.ts";
+import { openObject, waitersBytes } from "./objects.ts";
+import type { FoundObject, Place } from "./objects.ts";
+import { forget, isTraced, remember } from "./trace.ts";
+import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
+
+/** A read-write lock in a heap. Errors as Mutex's; `abandoned` stays true for all until one that writes has released it. */
+export interface RwLock {
+  readonly handle: Handle;
+  readSync(options?: BlockOptions): Hold;
+  writeSync(options?: BlockOptions): Hold;
+  tryRead(): Hold | undefined;
+  tryWrite(): Hold | undefined;
+  read(options?: AwaitOptions): Promise<Hold>;
+  write(options?: AwaitOptions): Promise<Hold>;
+  /** Calls `work` while it may read, or write. */
+  runReading<T>(work: (hold: Hold) => T | PromiseLike<T>, options?: AwaitOptions): Promise<T>;
+  runWriting<T>(work: (hold: Hold) => T | PromiseLike<T>, options?: AwaitOptions): Promise<T>;
+  /** Who writes. */
+  writer(): Holder | undefined;
+  /** Participants that read. */
+  readers(): Holder[];
+  stats(): { readonly waits: number; readonly abandoned: number };
+}
+
+/** What a participant's rwlock objects of one lock share: how many of its calls read. */
+interface Readers {
+  count: number;
+}
+
+const readersOf = new WeakMap<SyncContext, Map<number, Readers>>();
+
+function readersFor(context: SyncContext, object: number): Readers {
+  let known = readersOf.get(context);
+  if (known === undefined) readersOf.set(context, (known = new Map()));
+  let readers = known.get(object);
+  if (readers === undefined) known.set(object, (readers = { count: 0 }));
+  return readers;
+}
+
+/** Finds or makes a read-write lock. Errors as openObject. */
+export function openRwLock(heap: Heap, place?: Place): RwLock {
+  const context = contextOf(heap);
+  const found = openObject(heap, place, {
+    kind: SYNC_RWLOCK,
+    noun: "rwlock",
+    sizeBytes: Y_WAITERS + waitersBytes(heap) + heap.region.session.geometry.slotCount * 4,
+  });
+  return rwLockOf(context, found);
+}
+
+function isIn(result: number): boolean {
+  return result === SYNC_YES || result === SYNC_ABANDONED;
+}
+
+function rwLockOf(context: SyncContext, { handle: object, label }: FoundObject): RwLock {
+  const { core, region } = context;
+  const set = object + Y_WAITERS;
+  const readers = readersFor(context, object);
+  const point: WaitPoint = { context, object, set, isHeld: true, label };
+
+  const notHeld = (): Error => {
+    const message = `${label} is not held by this participant, or not any more: nothing to release`;
+    return shoalError("ERR_SHOAL_NOT_HOLDER", message, { object });
+  };
+
+  const endRead = (): void => {
+    context.check();
+    if (readers.count === 0) throw notHeld();
+    if (--readers.count > 0) return;
+    if (core.endRead(object) === 0) throw notHeld();
+    context.ringAll(object, set);
+  };
+
+  const endWrite = (): void => {
+    context.check();
+    if (isTraced) forget(context, object);
+    if (core.endWrite(object) === 0) throw notHeld();
+    context.ringAll(object, set);
+  };
+
+  const tryRead = (): number => {
+    // Not past a writer that waits, not even with those that read already.
+    const result = readers.count > 0 && core.holderOf(object) === 0 ? readAgain() : core.tryRead(object);
+    if (isIn(result)) readers.count++;
+    else if (result === SYNC_SEEN) context.ringAll(object, set);
+    return result;
+  };
+
+  const readAgain = (): number => (core.isDirty(object) === 0 ? SYNC_YES : SYNC_ABANDONED);
+  const tryWrite = (): number => core.tryWrite(object);
+  const waiting = (attempt: () => number) => (): number => {
+    const result = attempt();
+    return isIn(result) ? result : 0;
+  };
+  /** Leaves the writer's place if this participant waits in it. */
+  const cancelWrite = (): void => {
+    if (!region.closed && core.cancelWrite(object) !== 0) context.ringAll(object, set);
+  };
+  const none = (): void => undefined;
+
+  const side = (call: string, attempt: () => number, release: () => void, giveUp: () => void) => {
+    const attemptWaiting = waiting(attempt);
+    const isWriting = release === endWrite;
+    const hold = (result: number): Hold => {
+      if (isWriting) core.noteSince(object, Date.now());
+      if (isWriting && isTraced) remember(context, object);
+      return new Hold(release, label, result === SYNC_ABANDONED);
+    };
+    return {
+      tryNow(): Hold | undefined {
+        context.check();
+        const result = attempt();
+        if (isIn(result)) return hold(result);
+        giveUp();
+        return undefined;
+      },
+      sync(options: BlockOptions = {}): Hold {
+        context.check();
+        const first = attempt();
+        if (isIn(first)) return hold(first);
+        if (first === SYNC_MINE) {
+          giveUp();
+          throw selfDeadlock(point, `${call}Sync`);
+        }
+        const result = waitSync(point, attemptWaiting, options, `${call}Sync`, giveUp);
+        if (result === 0) throw timedOut(point, `${call}Sync`, options.timeoutMs ?? 0);
+        return hold(result);
+      },
+      wait(options: AwaitOptions = {}): Promise<Hold> {
+        try {
+          context.check();
+          return waitAsync(point, attemptWaiting, options, call, giveUp).then(hold);
+        } catch (error) {
+          return Promise.reject(error as Error);
+        }
+      },
+    };
+  };
+  const reading = side("read", tryRead, endRead, none);
+  const writing = side("write", tryWrite, endWrite, cancelWrite);
+
+  const run = async <T>(held: Promise<Hold>, work: (hold: Hold) => T | PromiseLike<T>): Promise<T> => {
+    const hold = await held;
+    try {
+      return await work(hold);
+    } finally {
+      hold.release();
+    }
+  };
+
+  context.objects.set(object, {
+    label,
+    isHeld: () => readers.count > 0 || core.isWriting(object) !== 0,
+  });
+  return {
+    handle: object,
+    readSync: reading.sync,
+    writeSync: writing.sync,
+    tryRead: reading.tryNow,
+    tryWrite: writing.tryNow,
+    read: reading.wait,
+    write: writing.wait,
+    runReading: (work, options) => run(reading.wait(options), work),
+    runWriting: (work, options) => run(writing.wait(options), work),
+    writer: () => holderInfo(context, object, core.holderOf(object) - 1),
+    readers() {
+      context.check();
+      const found: Holder[] = [];
+      for (let index = core.nextReader(object, 0); index !== 0; index = core.nextReader(object, index)) {
+        const info = holderInfo(context, object, index - 1);
+        // What is noted of time and place is the writer's.
+        if (info !== undefined) found.push({ ...info, since: undefined, stack: undefined });
+      }
+      return found;
+    },
+    stats() {
+      context.check();
+      const words = new Uint32Array(region.buffer, object, 8);
+      return { waits: words[Y_WAITS >> 2]!, abandoned: words[Y_ABANDONED >> 2]! };
+    },
+  };
+}

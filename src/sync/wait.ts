@@ -1,0 +1,230 @@
+/**
+ * Waiting until an attempt succeeds: blocking the thread, or with await.
+ *
+ * An attempt is a call that tries what is waited for and returns 0 for "not yet". Both kinds of wait put this participant into
+ * the object's set first and attempt afterwards, so that no change goes unnoticed (core/bells.ts), and both watch: at least
+ * every 50 ms somebody who waits looks whether a participant has died, and recovers it. A blocked thread does so itself; for what is
+ * awaited the process's waiter thread looks, and the event loop sleeps on.
+ *
+ * Who leaves a set in which it was rung since its last look passes the ring on, whether it got what it wanted or not: it may
+ * have been rung for the next thing, and the others have not.
+ */
+
+import { isMainThread } from "node:worker_threads";
+import { shoalError } from "../errors.ts";
+import type { Awaiting, AwaitPoint, SyncContext } from "./context.ts";
+import { native } from "../os/native.ts";
+import { findCycle } from "./deadlock.ts";
+
+/** How long to wait in a call that blocks. */
+export interface BlockOptions {
+  /** Milliseconds; 0 tries once; default: without limit. */
+  readonly timeoutMs?: number | undefined;
+  /** On a process's main thread: ERR_SHOAL_WOULD_BLOCK instead of blocking the event loop. Default false. */
+  readonly warn?: boolean | undefined;
+}
+
+/** How long to wait in a call that is awaited. */
+export interface AwaitOptions {
+  /** Milliseconds; 0 tries once; default: without limit. */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What is waited for, by whom. */
+export interface WaitPoint {
+  readonly context: SyncContext;
+  readonly object: number;
+  readonly set: number;
+  /** Somebody holds it while others wait: then it is looked for deadlocks, and looked at every 50 ms. */
+  readonly isHeld: boolean;
+  /** What the object is called in messages. */
+  readonly label: string;
+}
+
+/** At least so often somebody who waits looks up. */
+const WATCH_MS = 50;
+
+/** How often an attempt is made before a thread sleeps: some microseconds, about what falling asleep and waking up cost. */
+const SPINS = 200;
+
+const NO_LIMIT_MS = 2 ** 40;
+
+export function checkTimeout(call: string, timeoutMs: number | undefined): number {
+  if (timeoutMs === undefined || timeoutMs === Infinity) return NO_LIMIT_MS;
+  if (typeof timeoutMs === "number" && timeoutMs >= 0) return Math.min(timeoutMs, NO_LIMIT_MS);
+  throw shoalError("ERR_SHOAL_ARGUMENT", `${call}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`, {
+    timeoutMs: String(timeoutMs),
+  });
+}
+
+/** What is thrown when a wait has taken as long as it may. */
+export function timedOut(point: WaitPoint, call: string, timeoutMs: number): Error {
+  return shoalError("ERR_SHOAL_TIMEOUT", `${call}: ${point.label} was not to be had within ${timeoutMs} ms`, {
+    call,
+    object: point.object,
+    timeoutMs,
+  });
+}
+
+function wouldBlock(point: WaitPoint, call: string): Error {
+  return shoalError(
+    "ERR_SHOAL_WOULD_BLOCK",
+    `${call}: ${point.label} is not to be had now, and this would block the event loop of the main thread; await it`,
+    { call, object: point.object },
+  );
+}
+
+/**
+ * Blocks the thread until `attempt` returns something else than 0; returns that, or 0 when the time is over. `giveUp` is
+ * called in that case, or when it throws: a wait that has left traces removes them.
+ *
+ * @throws ERR_SHOAL_WOULD_BLOCK, ERR_SHOAL_DEADLOCK, ERR_SHOAL_CLOSED, and what `attempt` throws
+ */
+export function waitSync(
+  point: WaitPoint,
+  attempt: () => number,
+  options: BlockOptions,
+  call: string,
+  giveUp?: () => void,
+): number {
+  const timeoutMs = checkTimeout(call, options.timeoutMs);
+  for (let spin = timeoutMs === 0 ? 1 : SPINS; spin > 0; spin--) {
+    const result = attempt();
+    if (result !== 0) return result;
+  }
+  if (timeoutMs === 0) {
+    giveUp?.();
+    return 0;
+  }
+  if (options.warn === true && isMainThread) {
+    giveUp?.();
+    throw wouldBlock(point, call);
+  }
+  let result = 0;
+  try {
+    result = sleepUntil(point, attempt, timeoutMs, call);
+    return result;
+  } finally {
+    if (result === 0) giveUp?.();
+  }
+}
+
+function sleepUntil(point: WaitPoint, attempt: () => number, timeoutMs: number, call: string): number {
+  const { context, object, set } = point;
+  const { core } = context;
+  const startMs = performance.now();
+  let watchedMs = startMs;
+  core.noteWaiting(object);
+  core.noteWait(object, Date.now(), 1);
+  try {
+    for (;;) {
+      context.check();
+      const seen = core.enter(set);
+      const result = attempt();
+      if (result !== 0) {
+        leaveFor(point);
+        return result;
+      }
+      const nowMs = performance.now();
+      const leftMs = startMs + timeoutMs - nowMs;
+      if (leftMs <= 0) {
+        leaveFor(point);
+        return 0;
+      }
+      native.futexWait(context.bellAddress, seen, Math.ceil(Math.min(leftMs, WATCH_MS)));
+      context.putBack(core.takeRung());
+      if (performance.now() - watchedMs < WATCH_MS - 5) continue;
+      watchedMs = performance.now();
+      if (!context.recover() && point.isHeld) findCycle(point, call);
+    }
+  } catch (error) {
+    if (!context.region.closed) leaveFor(point);
+    throw error;
+  } finally {
+    if (!context.region.closed) core.noteWait(0, 0, 1);
+  }
+}
+
+/** Leaves the set. Who was rung since it looked last does not need it any more; somebody else may. */
+function leaveFor({ context, object, set }: WaitPoint): void {
+  if (context.core.leave(set) === 0) context.ringOne(object, set);
+}
+
+/**
+ * Resolves once `attempt` returns something else than 0, with that. Errors that it throws reject.
+ *
+ * @throws (rejects) ERR_SHOAL_TIMEOUT, ERR_SHOAL_ABORTED, ERR_SHOAL_CLOSED
+ */
+export function waitAsync(
+  point: WaitPoint,
+  attempt: () => number,
+  options: AwaitOptions,
+  call: string,
+  giveUp?: () => void,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const { context, object, set, isHeld } = point;
+    const { signal } = options;
+    const timeoutMs = checkTimeout(call, options.timeoutMs);
+    if (signal?.aborted === true) {
+      giveUp?.();
+      reject(aborted(point, call, signal));
+      return;
+    }
+    const place = context.pointOf(object, set, isHeld);
+    let timer: NodeJS.Timeout | undefined;
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    const awaiting: Awaiting = {
+      poll() {
+        try {
+          const result = attempt();
+          if (result === 0) return false;
+          settle();
+          resolve(result);
+        } catch (error) {
+          settle();
+          reject(error);
+        }
+        return true;
+      },
+      end(error) {
+        settle();
+        reject(error);
+      },
+    };
+    const stop = (error: Error): void => {
+      settle();
+      context.remove(place, awaiting);
+      giveUp?.();
+      reject(error);
+    };
+    const onAbort = (): void => stop(aborted(point, call, signal!));
+    if (begin(point, place, awaiting)) return;
+    if (timeoutMs === 0) return stop(timedOut(point, call, 0));
+    signal?.addEventListener("abort", onAbort);
+    if (timeoutMs < NO_LIMIT_MS) timer = setTimeout(() => stop(timedOut(point, call, timeoutMs)), timeoutMs);
+  });
+}
+
+/** Enters the set and attempts once; true when that was enough. */
+function begin({ context, object, set }: WaitPoint, place: AwaitPoint, awaiting: Awaiting): boolean {
+  const { core } = context;
+  core.noteWaiting(object);
+  core.noteWait(object, Date.now(), 0);
+  // First what waits, then the set, then the object: whatever changes from here on is seen by one of the looks.
+  context.add(place, awaiting);
+  core.enter(set);
+  if (!awaiting.poll()) return false;
+  context.remove(place, awaiting);
+  return true;
+}
+
+function aborted({ object, label }: WaitPoint, call: string, signal: AbortSignal): Error {
+  const message = `${call}: the wait for ${label} was aborted`;
+  return shoalError("ERR_SHOAL_ABORTED", message, { call, object }, signal.reason);
+}
