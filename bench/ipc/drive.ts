@@ -9,7 +9,7 @@ import type { Answerer } from "../harness/answer.ts";
 import { medianOf } from "../harness/measure.ts";
 import { findCount } from "./calibrate.ts";
 import type { SampleLength } from "./calibrate.ts";
-import type { Contender, Driver, Link, Task } from "./contender.ts";
+import type { Driver, Link, Task } from "./contender.ts";
 import { checkReceipt, expectedReceipt } from "./messages.ts";
 import type { Receipt } from "./messages.ts";
 import { Partner } from "./partner.ts";
@@ -26,12 +26,10 @@ export type Work = "roundTrips" | "oneWay";
 
 /** "start" is asked once and first, and answered with 0. */
 export type DriveRequest =
-  | { readonly ask: "start" }
-  | (SampleLength & { readonly ask: Work; readonly sizeBytes: number });
+  { readonly ask: "start" } | (SampleLength & { readonly ask: Work; readonly sizeBytes: number });
 
 class Drive {
   readonly #plan: DriverPlan;
-  readonly #contender: Contender;
   readonly #counts = new Map<string, { count: number; expected: Receipt }>();
   #starting: Promise<number> | undefined;
   #driver: Driver | undefined;
@@ -39,7 +37,6 @@ class Drive {
 
   constructor(plan: DriverPlan) {
     this.#plan = plan;
-    this.#contender = findContender(plan.contender);
   }
 
   async answer(request: DriveRequest): Promise<number> {
@@ -54,22 +51,19 @@ class Drive {
 
   /** The partner first: what the driver removes may be what the partner is using. */
   async leave(): Promise<void> {
-    try {
-      // What is only half made could not be removed. A failure has been told already.
-      await this.#starting?.catch(() => undefined);
-      await this.#partner?.end();
-      await this.#driver?.close();
-    } finally {
-      rmSync(this.#plan.link.folder, { recursive: true, force: true });
-    }
+    // What is only half made could not be removed. A failure has been told already.
+    await this.#starting?.catch(() => undefined);
+    await this.#partner?.end();
+    await this.#driver?.close();
   }
 
   async #start(): Promise<number> {
     const { contender, link } = this.#plan;
+    const found = findContender(contender);
     const partner = () => this.#startedPartner().raw;
-    this.#driver = await this.#contender.drive({ ...link, partner });
+    this.#driver = await found.drive({ ...link, partner });
     const fromDriver = this.#driver.forServer ?? null;
-    this.#partner = new Partner(this.#contender, { contender, link, fromDriver });
+    this.#partner = new Partner(found, { contender, link, fromDriver });
     await this.#partner.expect("joined");
     return 0;
   }
@@ -114,4 +108,7 @@ function startDrive(plan: DriverPlan): Answerer<DriveRequest, number> {
 
 const [planJson] = process.argv.slice(2);
 if (planJson === undefined) throw new Error("pair.ts starts this program, with the plan.");
-answerParent(() => startDrive(JSON.parse(planJson) as DriverPlan));
+const plan = JSON.parse(planJson) as DriverPlan;
+// Whoever was to remove it may be dead before this program has begun.
+process.on("exit", () => rmSync(plan.link.folder, { recursive: true, force: true }));
+answerParent(() => startDrive(plan));

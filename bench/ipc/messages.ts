@@ -71,7 +71,8 @@ export function checkReceipt({ count, sum }: Receipt, expected: Receipt): void {
   if (count !== expected.count) {
     throw new Error(`${count} messages have come instead of ${expected.count}.`);
   }
-  if (sum !== expected.sum) throw new Error(`the ${count} messages that have come are not those that were sent.`);
+  if (sum !== expected.sum)
+    throw new Error(`the ${count} messages that have come are not those that were sent.`);
 }
 
 /** Messages of one size out of a stream of bytes that is cut anywhere. */

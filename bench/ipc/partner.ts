@@ -11,7 +11,10 @@ import { within } from "./time.ts";
 
 const program = fileURLToPath(new URL("serve.js", import.meta.url));
 
-function startProcess(plan: ServerPlan, { serialization = "json", hasPipes = false }: Contender["fork"] & {}) {
+function startProcess(
+  plan: ServerPlan,
+  { serialization = "json", hasPipes = false }: Contender["fork"] & {},
+) {
   const pipe = hasPipes ? "pipe" : "ignore";
   return fork(program, [JSON.stringify(plan)], { serialization, stdio: [pipe, pipe, "inherit", "ipc"] });
 }
@@ -48,7 +51,7 @@ export class Partner {
   /** Resolves when B begins to listen. */
   async order(order: Order): Promise<void> {
     const listening = this.expect("listening");
-    if (this.raw instanceof Worker) this.raw.postMessage(order);
+    if (this.raw instanceof Worker) this.raw.postMessage(order, []);
     else this.raw.send(order);
     await listening;
   }

@@ -8,13 +8,16 @@ import { findContender } from "./registry.ts";
 import { machineNs } from "./time.ts";
 
 function report(message: Report): void {
-  if (parentPort !== null) parentPort.postMessage(message);
+  if (parentPort !== null) parentPort.postMessage(message, []);
   // If A has died meanwhile, "disconnect" tells.
   else process.send?.(message, () => undefined);
 }
 
 function reportFailure(error: unknown): void {
-  report({ report: "failed", reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  report({
+    report: "failed",
+    reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
 }
 
 async function obey(server: Server, { order, task }: Order): Promise<void> {

@@ -57,16 +57,13 @@ function startSolo({ contender, link }: DriverPlan): Answerer<SoloRequest, SoloR
       count ??= await findCount(request, (tried) => timeRepeats(started, tried));
       return { ns: await timeRepeats(started, count) };
     },
-    async leave() {
-      try {
-        await solo?.close();
-      } finally {
-        rmSync(link.folder, { recursive: true, force: true });
-      }
-    },
+    leave: () => solo?.close(),
   };
 }
 
 const [planJson] = process.argv.slice(2);
 if (planJson === undefined) throw new Error("pair.ts starts this program, with the plan.");
-answerParent(() => startSolo(JSON.parse(planJson) as DriverPlan));
+const plan = JSON.parse(planJson) as DriverPlan;
+// Whoever was to remove it may be dead before this program has begun.
+process.on("exit", () => rmSync(plan.link.folder, { recursive: true, force: true }));
+answerParent(() => startSolo(plan));

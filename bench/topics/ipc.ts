@@ -168,7 +168,13 @@ function largeRow(row: Large, job: Job, all: readonly IpcPeer[]): RowPlan {
 
 const soloRows = ["mutex", "mutex.await", "idle1000"] as const satisfies readonly ShoalSoloRow[];
 
-function soloRow(row: ShoalSoloRow, name: string, unit: string, target: number | null, series = row as string) {
+function soloRow(
+  row: ShoalSoloRow,
+  name: string,
+  unit: string,
+  target: number | null,
+  series = row as string,
+) {
   const plan = medianRow(name, unit, target, series);
   return shoalSoloists[row] === undefined ? { ...plan, valueOf: () => Number.NaN } : plan;
 }

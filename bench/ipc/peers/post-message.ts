@@ -13,6 +13,7 @@ import { EventTrips } from "../time.ts";
 
 const windowBytes = 4 * 1024 * 1024;
 const maxWindow = 1024;
+const nothingTransferred: readonly [] = [];
 
 /** How many may be on their way. */
 function windowOf(sizeBytes: number): number {
@@ -50,7 +51,7 @@ async function roundTrips(worker: Worker, { sizeBytes, count }: Task): Promise<n
   const message = makeMessage(sizeBytes);
   const trips = new EventTrips(count, (index) => {
     stamp(message, index);
-    worker.postMessage(message);
+    worker.postMessage(message, nothingTransferred);
   });
   const hear = (echo: unknown): void => {
     if (echo instanceof Uint8Array) trips.heard((index) => check(echo, index, sizeBytes));
@@ -71,7 +72,7 @@ async function copyAll(worker: Worker, { sizeBytes, count }: Task): Promise<void
   const fill = (received: number): void => {
     for (const end = Math.min(count, received + window); index < end; index += 1) {
       stamp(message, index);
-      worker.postMessage(message);
+      worker.postMessage(message, nothingTransferred);
     }
   };
   fill(0);
@@ -124,11 +125,11 @@ export const postMessage: Contender = {
     close: () => undefined,
   }),
   serve: () => ({
-    echo: (task) => receive(task, (bytes) => portOfB().postMessage(bytes)),
+    echo: (task) => receive(task, (bytes) => portOfB().postMessage(bytes, nothingTransferred)),
     drain(task) {
       const step = Math.max(1, windowOf(task.sizeBytes) >> 1);
       return receive(task, (_, received) => {
-        if (received % step === 0) portOfB().postMessage(received);
+        if (received % step === 0) portOfB().postMessage(received, nothingTransferred);
       });
     },
     close: () => undefined,
@@ -142,8 +143,7 @@ export const postMessageTransfer: Contender = {
     close: () => undefined,
   }),
   serve: () => ({
-    drain: (task) =>
-      receive(task, (bytes) => portOfB().postMessage(bytes, [bytes.buffer as ArrayBuffer])),
+    drain: (task) => receive(task, (bytes) => portOfB().postMessage(bytes, [bytes.buffer as ArrayBuffer])),
     close: () => undefined,
   }),
 };

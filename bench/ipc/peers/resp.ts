@@ -67,7 +67,8 @@ export class RedisClient {
     this.#socket = socket;
     socket.on("data", (chunk) => this.#take(chunk));
     socket.on("close", () => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error("the connection to Redis is closed."));
+      for (const { reject } of this.#waiting.splice(0))
+        reject(new Error("the connection to Redis is closed."));
     });
     // What it comes to is told by "close".
     socket.on("error", () => undefined);

@@ -59,7 +59,12 @@ export async function streamOneWay(to: Writable, { sizeBytes, count }: Task): Pr
   await Promise.all([one.isOut, other.isOut]);
 }
 
-function writeBurst(to: Writable, messages: readonly Uint8Array[], start: number, end: number): Promise<void> {
+function writeBurst(
+  to: Writable,
+  messages: readonly Uint8Array[],
+  start: number,
+  end: number,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error: Error | null | undefined): void => {
       if (error) reject(error);

@@ -60,4 +60,3 @@ async function serve(link: Link): Promise<Server> {
 }
 
 export const unixSocket: Contender = { partner: "process", drive, serve };
-
