@@ -7,11 +7,10 @@ import { rmSync } from "node:fs";
 import { answerParent } from "../harness/answer.ts";
 import type { Answerer } from "../harness/answer.ts";
 import { medianOf } from "../harness/measure.ts";
-import { findCount } from "./calibrate.ts";
+import { Sampler } from "./calibrate.ts";
 import type { SampleLength } from "./calibrate.ts";
 import type { Driver, Link, Task } from "./contender.ts";
 import { checkReceipt, expectedReceipt } from "./messages.ts";
-import type { Receipt } from "./messages.ts";
 import { Partner } from "./partner.ts";
 import { findContender } from "./registry.ts";
 import { machineNs } from "./time.ts";
@@ -30,7 +29,7 @@ export type DriveRequest =
 
 class Drive {
   readonly #plan: DriverPlan;
-  readonly #counts = new Map<string, { count: number; expected: Receipt }>();
+  readonly #samplers = new Map<string, Sampler>();
   #starting: Promise<number> | undefined;
   #driver: Driver | undefined;
   #partner: Partner | undefined;
@@ -44,9 +43,7 @@ class Drive {
       this.#starting = this.#start();
       return this.#starting;
     }
-    const { ask, sizeBytes } = request;
-    const { count, expected } = this.#counts.get(`${ask} ${sizeBytes}`) ?? (await this.#findCount(request));
-    return this.#sample(ask, { sizeBytes, count }, expected);
+    return this.#samplerOf(request.ask, request.sizeBytes).sample(request);
   }
 
   /** The partner first: what the driver removes may be what the partner is using. */
@@ -73,18 +70,15 @@ class Drive {
     return this.#partner;
   }
 
-  async #findCount(request: SampleLength & { ask: Work; sizeBytes: number }) {
-    const { ask, sizeBytes } = request;
-    const count = await findCount(request, (tried) =>
-      this.#sample(ask, { sizeBytes, count: tried }, expectedReceipt(tried)),
-    );
-    const found = { count, expected: expectedReceipt(count) };
-    // Whether a peer works here at all is tried quickly, before anything is measured.
-    if (!request.isQuick) this.#counts.set(`${ask} ${sizeBytes}`, found);
-    return found;
+  #samplerOf(work: Work, sizeBytes: number): Sampler {
+    const key = `${work} ${sizeBytes}`;
+    const sampler =
+      this.#samplers.get(key) ?? new Sampler((count) => this.#sample(work, { sizeBytes, count }));
+    this.#samplers.set(key, sampler);
+    return sampler;
   }
 
-  async #sample(work: Work, task: Task, expected: Receipt): Promise<number> {
+  async #sample(work: Work, task: Task): Promise<number> {
     const driver = this.#driver;
     const partner = this.#startedPartner();
     if (driver?.[work] === undefined) throw new Error(`this contender has no ${work}.`);
@@ -94,7 +88,7 @@ class Drive {
     // Synchronous or not; and whichever of the two fails, it is heard of.
     const driven = (async () => driver[work]?.(task))();
     const [{ receipt, endNs }, times] = await Promise.all([done, driven]);
-    checkReceipt(receipt, expected);
+    checkReceipt(receipt, expectedReceipt(task.count));
     if (work === "oneWay") return (endNs - startedNs) / task.count;
     if (times === undefined || times.length === 0) throw new Error("the contender has no times.");
     return medianOf(times);

@@ -4,7 +4,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { answerParent } from "../harness/answer.ts";
 import type { Answerer } from "../harness/answer.ts";
-import { findCount } from "./calibrate.ts";
+import { Sampler } from "./calibrate.ts";
 import type { SampleLength } from "./calibrate.ts";
 import type { Solo } from "./contender.ts";
 import type { DriverPlan } from "./drive.ts";
@@ -44,18 +44,17 @@ async function rest(ms: number): Promise<SoloReply> {
 
 function startSolo({ contender, link }: DriverPlan): Answerer<SoloRequest, SoloReply> {
   let solo: Solo | undefined;
-  let count: number | undefined;
+  let sampler: Sampler | undefined;
   return {
     async answer(request) {
       if (request.ask === "start") {
-        solo = await findSoloist(contender).start(link);
+        const started = await findSoloist(contender).start(link);
+        solo = started;
+        sampler = new Sampler((count) => timeRepeats(started, count));
         return {};
       }
-      if (solo === undefined) throw new Error("the soloist has not been started.");
-      const started = solo;
-      if (request.ask === "rest") return rest(request.ms);
-      count ??= await findCount(request, (tried) => timeRepeats(started, tried));
-      return { ns: await timeRepeats(started, count) };
+      if (sampler === undefined) throw new Error("the soloist has not been started.");
+      return request.ask === "rest" ? rest(request.ms) : { ns: await sampler.sample(request) };
     },
     leave: () => solo?.close(),
   };

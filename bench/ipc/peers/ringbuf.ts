@@ -32,30 +32,36 @@ interface Rings {
   readonly back: Ring;
 }
 
-/** Until there is room, or are bytes, for a whole message. */
-function poll(available: () => number, sizeBytes: number): void {
-  let endMs = 0;
-  for (let polls = 1; available() < sizeBytes; polls += 1) {
-    if (polls % pollsPerLook !== 0) continue;
+/** For loops that poll: looks at the clock now and then, and gives up when the partner seems to have died. */
+class Patience {
+  #polls = 0;
+  #endMs = 0;
+
+  poll(): void {
+    this.#polls += 1;
+    if (this.#polls % pollsPerLook !== 0) return;
     const nowMs = performance.now();
-    if (endMs === 0) endMs = nowMs + patienceMs;
-    else if (nowMs > endMs) throw new Error("ringbuf.js: the other thread does not answer.");
+    if (this.#endMs === 0) this.#endMs = nowMs + patienceMs;
+    else if (nowMs > this.#endMs) throw new Error("ringbuf.js: the other thread does not answer.");
   }
 }
 
-function push(ring: Ring, bytes: Uint8Array): void {
-  if (ring.push(bytes, bytes.length) === bytes.length) return;
-  throw new Error("ringbuf.js took a part of a message.");
-}
-
 function send(ring: Ring, bytes: Uint8Array): void {
-  if (ring.available_write() < bytes.length) poll(() => ring.available_write(), bytes.length);
-  push(ring, bytes);
+  const sizeBytes = bytes.length;
+  if (ring.available_write() < sizeBytes) {
+    const patience = new Patience();
+    while (ring.available_write() < sizeBytes) patience.poll();
+  }
+  if (ring.push(bytes, sizeBytes) !== sizeBytes) throw new Error("ringbuf.js took a part of a message.");
 }
 
 function receive(ring: Ring, bytes: Uint8Array): void {
-  while (ring.available_read() < bytes.length) poll(() => ring.available_read(), bytes.length);
-  ring.pop(bytes, bytes.length);
+  const sizeBytes = bytes.length;
+  if (ring.available_read() < sizeBytes) {
+    const patience = new Patience();
+    while (ring.available_read() < sizeBytes) patience.poll();
+  }
+  ring.pop(bytes, sizeBytes);
 }
 
 function makeDriver({ there, back }: Rings): Driver {
