@@ -11,12 +11,11 @@ import { cleanUpNow, cleanUpWhenInterrupted, isInterrupted } from "./harness/cle
 import { isDisturbing, waitForIdle, watchOthers } from "./harness/idle.ts";
 import { measure } from "./harness/measure.ts";
 import type { Row } from "./harness/measure.ts";
-import type { TopicOptions } from "./harness/plan.ts";
+import type { Topic, TopicOptions } from "./harness/plan.ts";
 import { makeProgress } from "./harness/progress.ts";
 import { describeCpu, describeRuntime, formatMarkdown, formatTable } from "./harness/report.ts";
 import type { Result } from "./harness/report.ts";
 import { runOnRuntime } from "./harness/runtimes.ts";
-import { installMissing } from "./peers/install.ts";
 import { topics } from "./topics/index.ts";
 
 const idleTimeoutMs = 20_000;
@@ -30,7 +29,8 @@ Options:
   --markdown       the table of docs/benchmarks.md
   --runtimes LIST  with --markdown: one column for each, for example node,node24,node26,bun
   --repeat N       how often to repeat the fill (each run checks every byte)
-  --with-peers     first installs what the peers of alloc need and is missing (apt-get, as root or with sudo)
+  --with-peers     first installs what the topic's peers need and is missing: alloc's with apt-get, as root or with
+                   sudo; ipc's with npm, into .cache/peers
   --quick          as little as possible: shows that the benchmarks work, not how fast anything is
   --help           this text
 
@@ -104,11 +104,23 @@ function parseArguments(args: readonly string[]): Arguments | undefined {
   };
 }
 
+function selectTopics(topic: string): readonly Topic[] {
+  return topic === "all" ? topics : topics.filter(({ name }) => name === topic);
+}
+
+async function installPeers(topic: string): Promise<void> {
+  for (const one of selectTopics(topic)) {
+    // One after the other: each tells what it is at.
+    // oxlint-disable-next-line no-await-in-loop
+    await one.installPeers?.();
+  }
+}
+
 async function runTopics(topic: string, options: TopicOptions): Promise<Row[]> {
   const rows: Row[] = [];
   const progress = makeProgress();
-  for (const { name, plan } of topics) {
-    if (topic !== "all" && topic !== name) continue;
+  for (const { name, plan } of selectTopics(topic)) {
+    progress.show(`${name}: starting`);
     const showRound = (round: number, rounds: number): void =>
       progress.show(`${name}: round ${round} of ${rounds}`);
     // One after the other on purpose: two at once would measure each other.
@@ -157,7 +169,7 @@ async function runOthers({ topic, runtimes = [], options }: Arguments): Promise<
 }
 
 async function run(parsed: Arguments): Promise<string> {
-  if (parsed.withPeers) await installMissing();
+  if (parsed.withPeers) await installPeers(parsed.topic);
   if (parsed.runtimes !== undefined) return formatMarkdown(await runOthers(parsed));
   const result = await runHere(parsed.topic, parsed.options);
   if (parsed.format === "json") return `${JSON.stringify(result)}\n`;

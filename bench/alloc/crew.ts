@@ -3,12 +3,10 @@
  * rounds, and one of them works at a time, or two where that is what is measured.
  */
 
-import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { cleanUpLater } from "../harness/cleanup.ts";
+import { Helper } from "../harness/helper.ts";
 import { removeSegment, segmentName } from "../harness/shm.ts";
-import type { HeapPlan, Reply, Request } from "./child.ts";
+import type { HeapPlan, Request } from "./child.ts";
 import type { Allocator, Pattern } from "./contenders.ts";
 
 const program = fileURLToPath(new URL("child.js", import.meta.url));
@@ -16,51 +14,18 @@ const program = fileURLToPath(new URL("child.js", import.meta.url));
 const smallHeapBytes = 4 * 1024 * 1024;
 const largeHeapBytes = 16 * 1024 * 1024;
 
+type HeapHelper = Helper<Request, number>;
+
 /** One process and its heap. */
-class Helper {
-  readonly #child: ChildProcess;
-  readonly #ended: Promise<void>;
-  readonly #kill: () => Promise<void> | undefined;
-  #settle: { resolve: (value: number) => void; reject: (error: Error) => void } | undefined;
-
-  constructor(plan: HeapPlan) {
-    const child = fork(program, [JSON.stringify(plan)], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
-    this.#child = child;
-    this.#kill = cleanUpLater(async () => {
-      child.kill("SIGKILL");
-      await this.#ended; // until then it may be creating its heap
+function startHelper(plan: HeapPlan): HeapHelper {
+  return new Helper({
+    program,
+    args: [JSON.stringify(plan)],
+    subject: plan.allocator,
+    removeRest() {
       if (plan.kind !== "opened") removeSegment(plan.name);
-    });
-    child.on("message", (reply: Reply) => {
-      if ("value" in reply) this.#settle?.resolve(reply.value);
-      else this.#settle?.reject(new Error(`measuring ${plan.allocator}: ${reply.error}`));
-    });
-    this.#ended = new Promise((resolve) => {
-      child.on("error", (error) => this.#settle?.reject(error));
-      child.on("exit", (code, signal) => {
-        const how = signal === null ? `with code ${String(code)}` : `by ${signal}`;
-        this.#settle?.reject(new Error(`the process that measures ${plan.allocator} ended ${how}.`));
-        resolve();
-      });
-    });
-  }
-
-  /** One question at a time. */
-  ask(request: Request): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
-      // A process that ended between two questions cannot be asked; it has nobody to tell but this one.
-      if (this.#child.connected) this.#child.send(request);
-      else reject(new Error("the process that measures has ended."));
-    });
-  }
-
-  /** Resolves when the process is gone and its heap with it. */
-  async end(): Promise<void> {
-    if (this.#child.connected) this.#child.disconnect();
-    await this.#ended;
-    await this.#kill(); // removes what a process leaves that did not end by itself
-  }
+    },
+  });
 }
 
 /** Two processes on one heap, and each of them alone right before: nanoseconds a pair, the mean of the two. */
@@ -90,10 +55,10 @@ export async function startCrew(allocator: Allocator, isQuick: boolean): Promise
     kind,
     isQuick,
   });
-  const small = new Helper(plan("small", "growable"));
-  const large = new Helper(plan("large", "fixed", largeHeapBytes));
+  const small = startHelper(plan("small", "growable"));
+  const large = startHelper(plan("large", "fixed", largeHeapBytes));
   const meetingPoint = await small.ask({ ask: "meeting point" }); // and the heap is there to be opened
-  const partner = new Helper(plan("small", "opened"));
+  const partner = startHelper(plan("small", "opened"));
   return {
     allocator,
     time: ({ pattern, sizeBytes }, ms) =>
@@ -106,7 +71,7 @@ export async function startCrew(allocator: Allocator, isQuick: boolean): Promise
       return { together: meanOf(together), alone: meanOf(alone) };
     },
     async countOverhead(sizeBytes) {
-      const helper = new Helper(plan("overhead", "fixed"));
+      const helper = startHelper(plan("overhead", "fixed"));
       const percent = await helper.ask({ ask: "overhead percent", sizeBytes });
       await helper.end();
       return percent;

@@ -10,7 +10,8 @@ import type { RowPlan, Series, TopicPlan } from "./plan.ts";
 /** A row as it is printed, and as it stands in the JSON. */
 export interface Row {
   readonly name: string;
-  readonly value: number;
+  /** Null where Shoal has nothing yet to be measured; its peers have. */
+  readonly value: number | null;
   readonly unit: string;
   readonly target: number | null;
   /** Whether the target is the least that the value may be, and not the most. */
@@ -76,17 +77,18 @@ function rounded(value: number): number {
 }
 
 function makeRow(plan: RowPlan, series: Series): Row {
-  const value = rounded(plan.valueOf(series));
+  const figure = rounded(plan.valueOf(series));
+  const value = Number.isNaN(figure) ? null : figure;
   const target = typeof plan.target === "function" ? rounded(plan.target(series)) : plan.target;
   const atLeast = plan.atLeast ?? false;
-  const peers = Object.entries(plan.peersOf?.(series) ?? {}).map(([name, figure]) => [name, rounded(figure)]);
+  const peers = Object.entries(plan.peersOf?.(series) ?? {}).map(([name, taken]) => [name, rounded(taken)]);
   return {
     name: plan.name,
     value,
     unit: plan.unit,
     target,
     atLeast,
-    holds: target === null ? null : atLeast ? value >= target : value <= target,
+    holds: target === null || value === null ? null : atLeast ? value >= target : value <= target,
     peers: Object.fromEntries(peers) as Record<string, number>,
   };
 }

@@ -29,6 +29,7 @@ export interface RowPlan {
   readonly target: number | null | ((series: Series) => number);
   /** The target is the least that the value may be. Default false. */
   readonly atLeast?: boolean;
+  /** NaN where Shoal has nothing yet to be measured. */
   readonly valueOf: (series: Series) => number;
   /** What others take for the same work, by their names. */
   readonly peersOf?: (series: Series) => Record<string, number>;
@@ -53,6 +54,8 @@ export interface Topic {
   readonly name: string;
   /** Makes what the probes need. Says on standard error what cannot be measured here, and leaves that out. */
   readonly plan: (options: TopicOptions) => TopicPlan | Promise<TopicPlan>;
+  /** `--with-peers`: installs what its peers need and is missing. Never rejects: what cannot be is told. */
+  readonly installPeers?: () => Promise<void>;
 }
 
 /** A row whose value is the median of one series. */

@@ -32,7 +32,8 @@ export function describeCpu(): string {
   return `${all.length} x ${all[0]?.model.trim() ?? "unknown"}`;
 }
 
-function formatNumber(value: number): string {
+function formatNumber(value: number | null): string {
+  if (value === null) return "–";
   if (Number.isInteger(value)) return String(value);
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return Math.abs(value) < 1 ? String(Number(value.toPrecision(3))) : value.toFixed(digits);

@@ -12,6 +12,7 @@ import { startCrew } from "../alloc/crew.ts";
 import type { Crew } from "../alloc/crew.ts";
 import { medianRow } from "../harness/plan.ts";
 import type { Probe, RowPlan, Series, Topic, TopicOptions, TopicPlan } from "../harness/plan.ts";
+import { installMissing } from "../peers/install.ts";
 import { compilePeers } from "../peers/peers.ts";
 import type { DriverRequest, Peer } from "../peers/peers.ts";
 
@@ -219,4 +220,4 @@ async function planAlloc({ isQuick }: TopicOptions): Promise<TopicPlan> {
   };
 }
 
-export const allocTopic: Topic = { name: "alloc", plan: planAlloc };
+export const allocTopic: Topic = { name: "alloc", plan: planAlloc, installPeers: installMissing };

@@ -182,6 +182,25 @@ test("both tables say where a target is the least that is wanted", () => {
   assert.match(formatMarkdown([result, result]), /\| at least 85 \|/);
 });
 
+test("what cannot be measured yet has no value and keeps no target, and its peers are shown", async () => {
+  const [row] = await measure(
+    planOf({
+      probes: [() => ({ other: 7.25 })],
+      rows: [
+        {
+          ...medianRow("a.ns", "ns", 25),
+          valueOf: () => Number.NaN,
+          peersOf: (series) => ({ other: series.median("other") }),
+        },
+      ],
+    }),
+  );
+  assert.deepEqual(row, rowOf({ value: null, target: 25, peers: { other: 7.25 } }));
+  const result = resultWith("24.1.0", row ?? {});
+  assert.equal(formatTable(result, false), "a: Node 24.1.0, 2 x cpu\n  a.ns  – ns  at most 25  other 7.25\n");
+  assert.match(formatMarkdown([result]), /\| – \(other 7\.25\) \|$/m);
+});
+
 test("the table for people has no colours unless they are wanted", () => {
   const result = resultOf("24.1.0", 26, 25);
   assert.equal(
