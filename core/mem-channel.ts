@@ -7,7 +7,6 @@
  */
 
 import {
-  CELL_BLOCK,
   CELL_LENGTH,
   CELL_STATE,
   C_ENDED,
@@ -124,12 +123,6 @@ export function getCellLength(cell: usize): u32 {
 export function setCellLength(cell: usize, length: u32): void {
   if (CHECKED) checkpoint(614);
   store<u32>(cell + CELL_LENGTH, length);
-}
-
-@inline
-export function getCellBlock(cell: usize): u32 {
-  if (CHECKED) checkpoint(615);
-  return load<u32>(cell + CELL_BLOCK);
 }
 
 // Queue: hints

@@ -12,6 +12,7 @@ import {
   CELL_FREE,
   CHANNEL_EMPTY,
   CHANNEL_FULL,
+  CHANNEL_NONE,
   CHANNEL_OVER,
   CHANNEL_REDELIVER,
   CHANNEL_RING,
@@ -142,7 +143,7 @@ function sweeps(
       const quiet = { ...play, ledger: emptyLedger() };
       const setUpOwn = (): void => {
         const dead = enterChannels(play.world, DEAD);
-        if (name.includes("block")) ownBlock(play, dead, 9);
+        if (name.includes("sent a block")) ownBlock(play, dead, 9);
       };
       setUpOwn();
       const accesses = lengthOf(play, (dead) => step(quiet, dead));
@@ -265,6 +266,13 @@ const queues: readonly Scenario[] = [
       assert.equal(send(member, play.channel, 5), CHANNEL_OVER);
     },
   },
+  {
+    name: "closing",
+    run({ channel: { object } }, { core }) {
+      core.closeChannel(object);
+      assert.equal(core.claimSend(object), CHANNEL_NONE);
+    },
+  },
   ...sweeps("sweeping after one that sent", {}, 5, (play, member) => put(play, member, 9)),
   ...sweeps("sweeping after one that sent a block", {}, 14, (play, member) => put(play, member, 9)),
   ...sweeps("sweeping after one that received a block", {}, 8, get, blockMessage),
@@ -348,6 +356,7 @@ function checkChannel(scenario: Scenario, play: Play, slot: number, isDone: bool
   const member = enterChannels(world, slot);
   const take = isRing(scenario) ? ringReceive : receive;
   const { object } = channel;
+  if (new DataView(world.memory.buffer).getUint32(object, true) === 0) return;
   if (isRing(scenario)) repeat(member, object, () => member.core.ringRoom(object));
   else assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK);
   const survivors: number[] = [];
@@ -403,7 +412,7 @@ function checkLedger(scenario: Scenario, play: Play, survivors: readonly number[
 }
 
 function sceneOf(kind: HeapKind, scenario: Scenario): CrashScene {
-  const world = makeHeap(kind, 3, 0);
+  const world = makeHeap(kind, kind === "slab" ? 5 : 3, 0);
   const actor = enterChannels(world, ACTOR);
   const channel = makeChannel(world, actor.heap, scenario);
   if (isRing(scenario)) rings.add(channel);
