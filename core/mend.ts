@@ -12,6 +12,7 @@ import { OK } from "../src/layout/result";
 import { INTENT_MOVE, SLOT_LIVE, SLOT_STATE_MASK } from "../src/layout/slot";
 import { endMove, free, ownerOf } from "./blocks";
 import { lock, unlock } from "./fit-lock";
+import { settleHandOver } from "./hand-over";
 import { getIntentBlock, loadIntent, loadSlotState } from "./mem";
 import { mendSlab } from "./mend-slab";
 import { mendBuddy } from "./recover-buddy";
@@ -25,7 +26,8 @@ import { isBuddyHeap, isFitHeap, isSlabHeap, lastError, me, mySlot } from "./sta
 export function mend(): i32 {
   if (me == 0 || (loadSlotState(mySlot) & SLOT_STATE_MASK) != SLOT_LIVE) return OK;
   unlockRoots();
-  const result = mendBlocks();
+  let result = mendBlocks();
+  if (result == OK) result = settleHandOver(mySlot, me);
   if (result == OK && loadIntent(mySlot) == INTENT_MOVE) takeBack(getIntentBlock(mySlot));
   return result;
 }

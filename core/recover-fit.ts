@@ -2,6 +2,7 @@
  * Recovery of a first-fit heap: what a dead participant had begun or owned there.
  *
  *   1. the lock          if the dead one held it, its record is carried out, the index computed anew, the lock released
+ *                        (fit-lock.ts, called by recover.ts, which needs the lock for the block that was being handed over)
  *   2. its own blocks    freed one by one, each under the lock as any other, taken in the dead one's name: the recoverer may
  *                        have none, and if it dies, step 1 is there for whoever follows
  */
@@ -11,14 +12,13 @@ import { NEED_CATCH_UP, OK } from "../src/layout/result";
 import { S_OWNS } from "../src/layout/slot";
 import { endPageOfBlocks, isStart, isUsed, isUsedBlock, tableOf } from "./fit-blocks";
 import { release } from "./fit-change";
-import { lock, releaseLockOf, unlock } from "./fit-lock";
+import { lock, unlock } from "./fit-lock";
 import { getSlotWord } from "./mem";
 import { getBlockHeader, loadBlockHeader, loadFitEnd, loadStarts } from "./mem-fit";
 import { fail, firstDataPage, lastError, reachablePages } from "./state";
 
 /** OK; LOCKED when somebody who lives holds the lock, NEED_CATCH_UP when the blocks reach beyond this memory: repeat. */
 export function recoverFit(slot: usize, owner: u32): i32 {
-  releaseLockOf(owner);
   return getSlotWord(slot, S_OWNS) == 0 ? OK : freeOwned(owner);
 }
 

@@ -6,7 +6,9 @@
  *
  *   1. state = RECOVERING      nobody takes the slot for a live one
  *   2. the roots lock          released if the dead one held it: whatever it was writing is not published
- *   3. the blocks              each allocator's own: recover-slab.ts, recover-buddy.ts, recover-fit.ts
+ *   3. the blocks              first-fit: the heap's lock, with what was done under it; then the block that it was just
+ *                              handing over (hand-over.ts); then each allocator's own: recover-slab.ts, recover-buddy.ts,
+ *                              recover-fit.ts
  *   4. the slot                cleared; state = FREE with the next epoch: the participant is gone
  *   5. everybody is rung       to look again at what they wait for (bells.ts); if the recoverer dies before that, its own
  *                              recovery does it
@@ -40,6 +42,8 @@ import {
   storeSlotState,
 } from "./mem";
 import { clearBell, ringEverybody } from "./bells";
+import { releaseLockOf } from "./fit-lock";
+import { settleHandOver } from "./hand-over";
 import { recoverBuddy } from "./recover-buddy";
 import { recoverFit } from "./recover-fit";
 import { recoverSlab } from "./recover-slab";
@@ -86,6 +90,11 @@ export function recoverSlot(index: u32, died: bool): i32 {
 
 /** What the dead one had begun in the data and what it owned there: `owner` is its slot index + 1. */
 function recoverBlocks(slot: usize, owner: u32): i32 {
+  if (isFitHeap()) releaseLockOf(owner);
+  if (isSlabHeap() || isBuddyHeap() || isFitHeap()) {
+    const result = settleHandOver(slot, owner);
+    if (result != OK) return result;
+  }
   if (isSlabHeap()) return recoverSlab(slot, owner);
   if (isBuddyHeap()) return recoverBuddy(slot, owner);
   if (isFitHeap()) return recoverFit(slot, owner);

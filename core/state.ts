@@ -184,6 +184,14 @@ export function become(index: u32): void {
   scratchOffset = mySlot + S_SCRATCH;
 }
 
+/** Until the next such call this instance acts in the name of the participant `number` - 1; 0 = of none. */
+export function impersonate(number: u32): void {
+  if (number != 0) return become(number - 1);
+  me = 0;
+  mySlot = 0;
+  mySlabs = ~0;
+}
+
 @inline
 export function slotAt(index: u32): usize {
   return slotsOffset + index * SLOT_SIZE_BYTES;

@@ -1,6 +1,7 @@
 /** Every operation that is put through crash exhaustion. */
 
 import { buddyCases } from "./crash-buddy.ts";
+import { channelCases } from "./crash-channel.ts";
 import { fitCases } from "./crash-fit.ts";
 import { segmentCases } from "./crash-segment.ts";
 import { slabCases } from "./crash-slab.ts";
@@ -16,4 +17,5 @@ export const crashCases = (): readonly CrashCase[] => [
   ...slabCases,
   ...buddyCases,
   ...fitCases,
+  ...channelCases,
 ];

@@ -38,6 +38,7 @@ const modules = [
   { module: "survey", entry: "core/survey.ts", only: 255 },
   { module: "repair", entry: "core/repair.ts", only: 255 },
   { module: "sync", entry: "core/sync.ts", only: 255 },
+  { module: "channel", entry: "core/channel.ts", only: 255 },
 ];
 
 const builds = modules.flatMap(({ module, entry, only }) => {

@@ -4,6 +4,7 @@
  */
 
 import * as buddy from "./buddy.ts";
+import * as channel from "./channel.ts";
 import * as fit from "./fit.ts";
 import * as header from "./header.ts";
 import * as page from "./page.ts";
@@ -29,4 +30,4 @@ export function stampOf(tables: ReadonlyArray<Readonly<Record<string, number>>>,
   return hash >>> 0;
 }
 
-export const FORMAT_STAMP = stampOf([header, slot, page, root, buddy, fit, sync], REVISION);
+export const FORMAT_STAMP = stampOf([header, slot, page, root, buddy, fit, sync, channel], REVISION);

@@ -1,0 +1,465 @@
+/**
+ * Queues and rings for crash exhaustion. The actor does something and dies at each of its accesses; a survivor recovers it and
+ * receives what there is. Then every message that was ever committed must have been received once, or counted as dropped; no
+ * block may be left but the channel's own, and the channel must be as good as new.
+ */
+
+import assert from "node:assert/strict";
+import {
+  C_DROPPED,
+  C_RING_DROPPED,
+  C_SKIPPED,
+  CELL_FREE,
+  CHANNEL_EMPTY,
+  CHANNEL_FULL,
+  CHANNEL_NONE,
+  CHANNEL_OVER,
+  CHANNEL_REDELIVER,
+  CHANNEL_RING,
+} from "../src/layout/channel.ts";
+import { LOCKED, OK } from "../src/layout/result.ts";
+import type { HeapCore } from "../src/region/core.ts";
+import {
+  allocOwned,
+  cellIn,
+  countTagged,
+  enterChannels,
+  makeChannel,
+  readCells,
+  receive,
+  repeat,
+  ringReceive,
+  ringSend,
+  send,
+  withStorage,
+} from "../test/helpers/channel-world.ts";
+import type { Channel, ChannelOptions, Member } from "../test/helpers/channel-world.ts";
+import { enter, makeTrigger, snapshot, survives } from "../test/helpers/core-world.ts";
+import type { World } from "../test/helpers/core-world.ts";
+import type { CrashCase } from "./crash-cases.ts";
+import type { CrashScene } from "./crash.ts";
+import { blocksOf, checkGone, checkHeap, heapKinds, makeHeap } from "./heaps.ts";
+import type { HeapKind } from "./heaps.ts";
+
+const ACTOR = 0;
+const SURVIVOR = 2;
+const THIRD = 3;
+const DEAD = 4;
+
+/** A message's block. */
+const BLOCK_BYTES: Readonly<Record<HeapKind, number>> = { slab: 1024, buddy: 2048, "first-fit": 200 };
+
+/** What has happened to messages, as those who did it were told. */
+interface Ledger {
+  /** Messages that are in the channel before the actor begins. */
+  readonly sent: Set<number>;
+  /** Those that the actor has begun to send. */
+  readonly tried: Set<number>;
+  readonly received: number[];
+  /** How many messages those who died before may have received. */
+  inHand: number;
+}
+
+interface Play {
+  readonly kind: HeapKind;
+  readonly world: World;
+  readonly channel: Channel;
+  readonly ledger: Ledger;
+  /** Blocks by message. */
+  readonly blocks: Map<number, number>;
+}
+
+interface Scenario extends ChannelOptions {
+  readonly name: string;
+  readonly heaps?: readonly HeapKind[];
+  /** As many messages as this leave the channel dropped by what the actor does. */
+  readonly drops?: number;
+  setUp?(play: Play, member: Member): void;
+  run(play: Play, member: Member): void;
+}
+
+const isRing = ({ kind }: ChannelOptions): boolean => kind === CHANNEL_RING;
+
+const emptyLedger = (): Ledger => ({ sent: new Set(), tried: new Set(), received: [], inHand: 0 });
+
+/** Sends message `value`, and notes it. */
+function put(play: Play, member: Member, value: number): void {
+  const { channel, ledger, blocks } = play;
+  ledger.tried.add(value);
+  const code = (isRingChannel(play) ? ringSend : send)(member, channel, value, blocks.get(value));
+  assert.equal(code, OK);
+  ledger.sent.add(value);
+}
+
+function get(play: Play, member: Member, isLent = 0): void {
+  const { channel, ledger } = play;
+  const take = isRingChannel(play) ? ringReceive : receive;
+  const { code, value } = take(member, channel, isLent, () => undefined);
+  assert.equal(code, OK);
+  ledger.received.push(value);
+}
+
+const rings = new WeakSet<Channel>();
+const isRingChannel = ({ channel }: Play): boolean => rings.has(channel);
+
+function ownBlock(play: Play, member: Member, value: number): void {
+  play.blocks.set(value, allocOwned(member, BLOCK_BYTES[play.kind]));
+}
+
+/** Somebody does something in slot DEAD, dies before its access `at`, and is recovered. */
+function dieAt(play: Play, at: number, step: (member: Member) => void): boolean {
+  const trigger = makeTrigger();
+  const member = enterChannels(play.world, DEAD, trigger);
+  trigger.arm(at, "kill");
+  const isDone = survives(() => step(member));
+  assert.equal(enter(play.world, SURVIVOR).recoverSlot(DEAD, 1), OK);
+  return !isDone;
+}
+
+/** How many accesses it takes to do that. */
+function lengthOf(play: Play, step: (member: Member) => void): number {
+  const restore = snapshot(play.world);
+  const trigger = makeTrigger();
+  const member = enterChannels(play.world, DEAD, trigger);
+  trigger.arm(0, "kill");
+  step(member);
+  restore();
+  return trigger.sites.length;
+}
+
+/** `count` deaths, spread over what somebody does; each is a scenario in which the actor sweeps what is left. */
+function sweeps(
+  name: string,
+  options: ChannelOptions,
+  count: number,
+  step: (play: Play, member: Member) => void,
+  prepare: (play: Play, member: Member) => void = () => undefined,
+): Scenario[] {
+  return Array.from({ length: count }, (_none, index) => ({
+    ...options,
+    name: `${name}, ${index + 1} of ${count}`,
+    setUp(play, member) {
+      prepare(play, member);
+      const quiet = { ...play, ledger: emptyLedger() };
+      const setUpOwn = (): void => {
+        const dead = enterChannels(play.world, DEAD);
+        if (name.includes("sent a block")) ownBlock(play, dead, 9);
+      };
+      setUpOwn();
+      const accesses = lengthOf(play, (dead) => step(quiet, dead));
+      const at = Math.max(1, Math.round(((index + 1) * accesses) / count));
+      for (const value of quiet.ledger.tried) play.ledger.tried.add(value);
+      play.ledger.inHand = quiet.ledger.received.length;
+      dieAt(play, at, (dead) => step({ ...play, ledger: emptyLedger() }, dead));
+    },
+    run(play, member) {
+      const { object } = play.channel;
+      if (options.kind === CHANNEL_RING) {
+        repeat(member, object, () => member.core.ringRoom(object));
+        repeat(member, object, () => member.core.ringNextMessage(object, 0));
+      } else assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK);
+    },
+  }));
+}
+
+/** Lends itself the next message, and ends that. */
+function borrow(play: Play, member: Member): void {
+  get(play, member, 1);
+}
+
+/** The second of two messages is a block. */
+function twoMessages(play: Play, member: Member): void {
+  put(play, member, 1);
+  ownBlock(play, member, 2);
+  put(play, member, 2);
+}
+
+function blockMessage(play: Play, member: Member): void {
+  ownBlock(play, member, 1);
+  put(play, member, 1);
+}
+
+const queues: readonly Scenario[] = [
+  { name: "sending", run: (play, member) => put(play, member, 5) },
+  {
+    name: "sending a block",
+    heaps: heapKinds,
+    setUp: (play, member) => ownBlock(play, member, 5),
+    run: (play, member) => put(play, member, 5),
+  },
+  {
+    name: "sending when it is full",
+    setUp: twoMessages,
+    run(play, member) {
+      assert.equal(send(member, play.channel, 5), CHANNEL_FULL);
+    },
+  },
+  {
+    name: "sending, all round",
+    run(play, member) {
+      for (let value = 1; value <= 3; value++) {
+        put(play, member, value);
+        get(play, member);
+      }
+    },
+  },
+  {
+    name: "giving a claimed cell up, with a block in it",
+    setUp: (play, member) => ownBlock(play, member, 5),
+    run({ channel: { object }, blocks }, { core, heap, ...rest }) {
+      const member = { core, heap, ...rest };
+      const cell = cellIn(repeat(member, object, () => core.claimSend(object)));
+      assert.equal(withStorage(member, () => core.putBlock(object, cell, blocks.get(5)!)), OK);
+      assert.equal(withStorage(member, () => core.takeBlock(object, cell)), OK);
+      assert.equal(core.errorDetail() >>> 0, blocks.get(5));
+      assert.ok(core.cancelSend(object, cell) >= 0);
+      assert.equal(heap.free(blocks.get(5)!), OK);
+    },
+  },
+  { name: "receiving", setUp: twoMessages, run: (play, member) => get(play, member) },
+  { name: "receiving a block", heaps: heapKinds, setUp: blockMessage, run: (play, member) => get(play, member) },
+  { name: "borrowing", setUp: twoMessages, run: borrow },
+  { name: "borrowing a block", heaps: heapKinds, setUp: blockMessage, run: borrow },
+  { name: "borrowing a block, given back", setUp: blockMessage, flags: CHANNEL_REDELIVER, run: borrow },
+  {
+    name: "receiving where there is nothing",
+    run(play, member) {
+      assert.equal(receive(member, play.channel).code, CHANNEL_EMPTY);
+      const { object } = play.channel;
+      assert.equal(member.core.spinReceive(object, 0, 3), CHANNEL_EMPTY);
+    },
+  },
+  {
+    name: "giving back the first of two",
+    setUp: twoMessages,
+    run({ channel: { object } }, { core }) {
+      const first = cellIn(core.claimReceive(object, 1));
+      const second = cellIn(core.claimReceive(object, 1));
+      assert.ok(core.giveBack(object, first) >= 0);
+      assert.ok(core.giveBack(object, second) >= 0);
+    },
+    flags: CHANNEL_REDELIVER,
+  },
+  {
+    name: "dropping a block to make room",
+    drops: 1,
+    setUp: blockMessage,
+    run(play, member) {
+      const { object } = play.channel;
+      const first = withStorage(member, () => member.core.dropNext(object));
+      if (first !== OK) assert.equal(member.heap.free(member.core.errorDetail()), OK);
+      assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK);
+    },
+  },
+  {
+    name: "ending, counting, refusing",
+    setUp: twoMessages,
+    run(play, member) {
+      const { object } = play.channel;
+      const { core } = member;
+      core.noteChannelWait(object, 1);
+      core.noteChannelWait(object, 0);
+      for (const at of [C_DROPPED, C_SKIPPED, 24, 32, 40, 44, 48]) core.countOf(object, at);
+      assert.equal(core.queueDepth(object), 2);
+      core.endChannel(object);
+      assert.equal(core.isEnded(object), 1);
+      assert.equal(send(member, play.channel, 5), CHANNEL_OVER);
+    },
+  },
+  {
+    name: "closing",
+    run({ channel: { object } }, { core }) {
+      core.closeChannel(object);
+      assert.equal(core.claimSend(object), CHANNEL_NONE);
+    },
+  },
+  ...sweeps("sweeping after one that sent", {}, 5, (play, member) => put(play, member, 9)),
+  ...sweeps("sweeping after one that sent a block", {}, 14, (play, member) => put(play, member, 9)),
+  ...sweeps("sweeping after one that received a block", {}, 8, get, blockMessage),
+  ...sweeps("sweeping after one that borrowed", {}, 4, borrow, twoMessages),
+  ...sweeps("sweeping after one that borrowed a block", {}, 12, borrow, blockMessage),
+  ...sweeps("sweeping after one that was to give back", { flags: CHANNEL_REDELIVER }, 4, borrow, twoMessages),
+  ...sweeps(
+    "sweeping after one that swept",
+    {},
+    16,
+    ({ channel: { object } }, member) =>
+      assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK),
+    (play, member) => {
+      blockMessage(play, member);
+      // Somebody dies with it in its hands.
+      const { object } = play.channel;
+      dieAt(play, 1000, (dead) => {
+        dead.core.claimReceive(object, 1);
+        dead.core.claimSend(object);
+      });
+    },
+  ),
+];
+
+const onRings: readonly Scenario[] = [
+  { name: "sending and receiving, all round", run: (play, member) => {
+      for (let value = 1; value <= 3; value++) {
+        put(play, member, value);
+        get(play, member);
+      }
+    } },
+  {
+    name: "sending a block",
+    setUp: (play, member) => ownBlock(play, member, 5),
+    run: (play, member) => put(play, member, 5),
+  },
+  {
+    name: "taking a block back that was to be sent",
+    setUp: (play, member) => ownBlock(play, member, 5),
+    run({ channel: { object }, blocks }, member) {
+      const { core } = member;
+      repeat(member, object, () => core.ringRoom(object));
+      assert.equal(withStorage(member, () => core.ringPutBlock(object, blocks.get(5)!)), OK);
+      assert.equal(withStorage(member, () => core.ringTakeBack(object)), OK);
+      assert.equal(member.heap.free(blocks.get(5)!), OK);
+    },
+  },
+  {
+    name: "refusing when it is full, and resigning",
+    setUp: twoMessages,
+    run(play, member) {
+      const { object } = play.channel;
+      assert.equal(ringSend(member, play.channel, 5), CHANNEL_FULL);
+      assert.equal(member.core.ringDepth(object), 2);
+      member.core.resign(object, 1);
+      get(play, member);
+      get(play, member);
+      assert.equal(ringReceive(member, play.channel).code, CHANNEL_EMPTY);
+      assert.equal(member.core.ringSpin(object, 0, 2), CHANNEL_EMPTY);
+    },
+  },
+  { name: "borrowing a block", setUp: blockMessage, run: borrow },
+  {
+    name: "borrowing and giving back",
+    setUp: twoMessages,
+    flags: CHANNEL_REDELIVER,
+    run({ channel: { object } }, { core }) {
+      core.ringNextMessage(object, 1);
+      core.ringGiveBack(object);
+    },
+  },
+  ...sweeps("coming after one that sent a block", { kind: CHANNEL_RING }, 12, (play, member) => put(play, member, 9)),
+  ...sweeps("coming after one that borrowed a block", { kind: CHANNEL_RING }, 12, borrow, blockMessage),
+];
+
+const ringScenarios = onRings.map((one) => ({ ...one, kind: CHANNEL_RING }));
+
+/** Everybody receives until there is nothing; then the channel takes and gives as many as it should. */
+function checkChannel(scenario: Scenario, play: Play, slot: number, isDone: boolean): void {
+  const { world, channel, kind } = play;
+  const member = enterChannels(world, slot);
+  const take = isRing(scenario) ? ringReceive : receive;
+  const { object } = channel;
+  if (new DataView(world.memory.buffer).getUint32(object, true) === 0) return;
+  if (isRing(scenario)) repeat(member, object, () => member.core.ringRoom(object));
+  else assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK);
+  const survivors: number[] = [];
+  for (;;) {
+    const { code, value } = take(member, channel);
+    if (code !== OK) {
+      assert.ok(code === CHANNEL_EMPTY || code === CHANNEL_OVER, `code ${code}`);
+      break;
+    }
+    survivors.push(value);
+  }
+  checkLedger(scenario, play, survivors, isDone);
+  const view = new DataView(world.memory.buffer);
+  const isOver = view.getUint32(object + 36, true) !== 0;
+  if (!isOver) {
+    const again = isRing(scenario) ? ringSend : send;
+    for (let value = 50; value < 50 + channel.capacity; value++) assert.equal(again(member, channel, value), OK);
+    assert.equal(again(member, channel, 99), CHANNEL_FULL);
+    for (let value = 50; value < 50 + channel.capacity; value++)
+      assert.deepEqual(take(member, channel), { code: OK, value });
+    assert.equal(take(member, channel).code, CHANNEL_EMPTY);
+  }
+  if (!isRing(scenario))
+    for (const { phase, block } of readCells(channel)) assert.deepEqual([phase, block], [CELL_FREE, 0]);
+  const blocks = [...blocksOf(kind, world).entries()].filter(([, { owner }]) => owner !== ACTOR || !isDone);
+  assert.deepEqual(blocks.map(([handle]) => handle).filter((handle) => !isKept(play, handle)), [object]);
+  checkHeap(kind, world, []);
+}
+
+/** Blocks that nobody has sent, and whose owner lives. */
+function isKept({ blocks, kind, world }: Play, handle: number): boolean {
+  const owner = blocksOf(kind, world).get(handle)?.owner;
+  return owner !== undefined && owner !== DEAD && [...blocks.values()].includes(handle);
+}
+
+function checkLedger(scenario: Scenario, play: Play, survivors: readonly number[], isDone: boolean): void {
+  const { channel, ledger } = play;
+  const all = [...ledger.received, ...survivors];
+  assert.equal(new Set(all).size, all.length, `received twice: ${all.join(" ")}`);
+  for (const value of all) assert.ok(ledger.tried.has(value), `${value} was never sent`);
+  const missing = [...ledger.sent].filter((value) => !all.includes(value));
+  const view = new DataView(channel.world.memory.buffer);
+  const dropped = isRing(scenario)
+    ? view.getUint32(channel.headSide + C_RING_DROPPED, true)
+    : countTagged(channel, C_DROPPED);
+  // What the dead one had in its hands it may have received.
+  const lost = missing.length - dropped;
+  const mayLose = (isDone ? 0 : 1) + ledger.inHand;
+  assert.ok(lost >= 0 && lost <= mayLose, `${missing.length} missing, ${dropped} counted as dropped`);
+  assert.ok(dropped <= (scenario.drops ?? 1), `${dropped} dropped`);
+  if (scenario.flags === CHANNEL_REDELIVER) assert.equal(dropped, 0);
+  assert.deepEqual(survivors, survivors.toSorted((one, other) => one - other), "in their order");
+}
+
+function sceneOf(kind: HeapKind, scenario: Scenario): CrashScene {
+  const world = makeHeap(kind, kind === "slab" ? 5 : 3, 0);
+  const actor = enterChannels(world, ACTOR);
+  const channel = makeChannel(world, actor.heap, scenario);
+  if (isRing(scenario)) rings.add(channel);
+  const first: Play = { kind, world, channel, ledger: emptyLedger(), blocks: new Map() };
+  scenario.setUp?.(first, actor);
+  const restore = snapshot(world);
+  let play = first;
+  const begin = (): void => {
+    const { sent, tried, received, inHand } = first.ledger;
+    play = { ...first, ledger: { sent: new Set(sent), tried: new Set(tried), received: [...received], inHand } };
+  };
+  const dead = (isSecond: boolean): readonly number[] => (isSecond ? [ACTOR, SURVIVOR] : [ACTOR]);
+  const recoverAll = (core: HeapCore, slots: readonly number[]): void => {
+    const left = slots.filter((slot) => core.recoverSlot(slot, 1) === LOCKED);
+    for (const slot of left) assert.equal(core.recoverSlot(slot, 1), OK);
+  };
+  return {
+    world,
+    restore() {
+      restore();
+      begin();
+    },
+    run(trigger, arm) {
+      const member = enterChannels(world, ACTOR, trigger);
+      arm();
+      scenario.run(play, member);
+      return 0;
+    },
+    checkDone: () => checkChannel(scenario, play, isRing(scenario) ? ACTOR : SURVIVOR, true),
+    recoverers: [SURVIVOR, THIRD],
+    recover: (core, isSecond) => recoverAll(core, dead(isSecond)),
+    check(isDone, isSecond) {
+      checkGone(kind, world, dead(isSecond));
+      checkChannel(scenario, play, isSecond ? THIRD : SURVIVOR, isDone);
+    },
+  };
+}
+
+export const channelCases: readonly CrashCase[] = [
+  ...queues.flatMap((scenario) =>
+    (scenario.heaps ?? ["slab"]).map((kind) => ({
+      name: `queue/${kind}/${scenario.name}`,
+      prepare: () => sceneOf(kind, scenario),
+    })),
+  ),
+  ...ringScenarios.map((scenario) => ({
+    name: `ring/${scenario.name}`,
+    prepare: () => sceneOf("slab", scenario),
+  })),
+];
