@@ -39,7 +39,7 @@ import {
   storePageState,
   storeRemoteFlag,
 } from "./mem-page";
-import { isEstablished, ownersOf } from "./owners";
+import { clearOwners, isEstablished, ownersOf } from "./owners";
 import {
   classIn,
   isMarked,
@@ -129,8 +129,10 @@ function repairSlabPage(index: u32, page: usize, state: u64): void {
   setPageCount(page, count);
   setPageFirst(page, classFirst(sizeClass));
   setPageReciprocal(page, <u32>((((<u64>1) << 32) + size - 1) / size));
-  // A page whose owners are lost has shared blocks.
+  // A page whose owners are lost has shared blocks. Where none are owned nobody may be written down as an owner: the array
+  // means something again as soon as one comes to be.
   const array: usize = isMarked(state) ? ownersOf(index) : 0;
+  if (array == 0) clearOwners(index, count);
   const isEmpty = repairBitmaps(index, page, count, array);
   storeRemoteFlag(page, 0);
   pointHint(index, page, pairAt(index, page, count, 0), 0);
