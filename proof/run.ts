@@ -45,7 +45,7 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
   const { isDeep, seed, only = "" } = options;
   const extent = isDeep ? deep : usual;
   const isWanted = (name: string): boolean => name.includes(only);
-  for (const one of crashCases()) {
+  for (const one of crashCases(isDeep)) {
     const name = `crash/${one.name}`;
     if (isWanted(name)) yield { name, run: (tally) => runCrash(name, tally, isDeep) };
   }
@@ -77,7 +77,7 @@ function runPart({ name, run }: Part, tally: Tally): void {
 }
 
 function runCrash(name: string, tally: Tally, isDeep: boolean): void {
-  const found = crashCases().find((one) => `crash/${one.name}` === name);
+  const found = crashCases(true).find((one) => `crash/${one.name}` === name);
   if (found === undefined) throw new Error(`there is no ${name}`);
   try {
     crashEverywhere(found.prepare(), { tally, isDeep });
@@ -88,7 +88,7 @@ function runCrash(name: string, tally: Tally, isDeep: boolean): void {
 }
 
 const countOf = (options: ProofOptions): number =>
-  crashCases().length + races.length + (options.isDeep ? 0 : usual.randomRaces);
+  crashCases(options.isDeep).length + races.length + (options.isDeep ? 0 : usual.randomRaces);
 
 export function runProof(options: ProofOptions, watcher: Watcher): ProofResult {
   const startedAt = performance.now();
