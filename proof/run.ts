@@ -6,7 +6,8 @@ import { crashEverywhere } from "./crash.ts";
 import { heapKinds } from "./heaps.ts";
 import { randomNumber, randomRace, runRandom } from "./random.ts";
 import { races } from "./races.ts";
-import { parseSchedule, raceName, replayRace, runRace } from "./run-race.ts";
+import { raceName, replayRace, runRace } from "./run-race.ts";
+import { parseSchedule } from "./schedule.ts";
 import { makeTally } from "./tally.ts";
 import type { Tally, Violation } from "./tally.ts";
 
@@ -33,7 +34,7 @@ export interface Watcher {
 }
 
 /** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
-export const usual = { deathStride: 24, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
+export const usual = { deathStride: 24, mostStates: 100_000, randomRaces: 300, randomSchedules: 12 };
 const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
 
 interface Part {

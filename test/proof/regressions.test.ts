@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { crashCases } from "../../proof/crash-cases.ts";
 import { crashEverywhere } from "../../proof/crash.ts";
 import { races } from "../../proof/races.ts";
-import { parseSchedule, raceName, replayRace, runRace } from "../../proof/run-race.ts";
+import { raceName, replayRace, runRace } from "../../proof/run-race.ts";
+import { parseSchedule } from "../../proof/schedule.ts";
 import { makeTally } from "../../proof/tally.ts";
 import { buildProof } from "./build.ts";
 
