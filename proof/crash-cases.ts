@@ -2,6 +2,7 @@
 
 import { buddyCases } from "./crash-buddy.ts";
 import { fitCases } from "./crash-fit.ts";
+import { repairCases } from "./crash-repair.ts";
 import { segmentCases } from "./crash-segment.ts";
 import { slabCases } from "./crash-slab.ts";
 import type { CrashScene } from "./crash.ts";
@@ -11,9 +12,10 @@ export interface CrashCase {
   prepare(): CrashScene;
 }
 
-export const crashCases = (): readonly CrashCase[] => [
+export const crashCases = (isDeep = false): readonly CrashCase[] => [
   ...segmentCases,
   ...slabCases,
   ...buddyCases,
   ...fitCases,
+  ...repairCases(isDeep),
 ];
