@@ -133,12 +133,7 @@ function fairMutex(context: SyncContext, found: FoundObject): Mutex {
     },
     giveUp() {
       if (--waiting > 0 || core.dropTurn(object) !== 0) return;
-      // It is being handed over this very moment, by somebody who is between two steps, or has died there.
-      const { region } = context;
-      for (const endMs = performance.now() + HAND_OVER_MS; !isLocked(core.tryLockFair(object, 1));) {
-        if (performance.now() > endMs) return;
-        region.recover();
-      }
+      // It was offered to this participant, which holds it now.
       context.wake(core.unlockFair(object));
     },
     release() {
@@ -149,9 +144,6 @@ function fairMutex(context: SyncContext, found: FoundObject): Mutex {
     },
   });
 }
-
-/** How long a hand-over takes at most, unless who makes it is stopped in the middle. */
-const HAND_OVER_MS = 1000;
 
 function isLocked(result: number): boolean {
   return result === SYNC_YES || result === SYNC_ABANDONED;
