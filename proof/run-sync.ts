@@ -71,6 +71,7 @@ function search(race: SyncRace, tally: Tally, options: SyncOptions, mostStates: 
       journal,
       participants,
       mortal,
+      isTimeless: true,
       ...(preemptions === undefined ? {} : { preemptions }),
       isAsleep: (position) => stage.isAsleep(position),
       die(index) {
@@ -85,7 +86,7 @@ function search(race: SyncRace, tally: Tally, options: SyncOptions, mostStates: 
       },
       onEnd: (view) => judge(stage, view, () => pathOf(view)),
     },
-    makeTouches(stage.scene.world.memory),
+    makeTouches(stage.scene.world.memory, stage.ignored),
   );
   tally.schedules += explored.schedules;
   tally.steps += explored.steps;

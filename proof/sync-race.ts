@@ -10,8 +10,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PAGE_SIZE_BYTES } from "../src/layout/header.ts";
 import { OK } from "../src/layout/result.ts";
-import { S_BELL, S_STATE, SLOT_LIVE, SLOT_SIZE_BYTES, SLOT_STATE_MASK } from "../src/layout/slot.ts";
-import { SYNC_ABANDONED, SYNC_YES, Y_LIMIT, Y_WAITERS } from "../src/layout/sync.ts";
+import { S_BELL, S_RUNG, S_STATE, SLOT_LIVE, SLOT_SIZE_BYTES, SLOT_STATE_MASK } from "../src/layout/slot.ts";
+import { SYNC_ABANDONED, SYNC_YES, Y_LIMIT, Y_SINCE, Y_WAITERS, Y_WAITS } from "../src/layout/sync.ts";
 import { packageRoot } from "../src/os/native.ts";
 import { PLAIN } from "../src/region/geometry.ts";
 import { instantiateSync } from "../src/sync/core.ts";
@@ -85,6 +85,8 @@ export interface SyncStage {
   readonly journal: Journal;
   readonly participants: readonly Participant[];
   readonly mortal: number;
+  /** Words that nobody looks at. */
+  readonly ignored: readonly number[];
   begin(): void;
   isAsleep(position: Position): boolean;
   die(index: number): void;
@@ -189,6 +191,7 @@ export function prepareSyncRace(race: SyncRace): SyncStage {
   const { slotsOffset, spanPages, dataOffset } = world.geometry;
   const around = { memory: world.memory, journal, slotsOffset, slotSizeBytes: SLOT_SIZE_BYTES };
   const scene = makeScene(world);
+  const { object } = scene;
   const deathAt = dataOffset + DEATH_AT;
   const words = new Int32Array(world.memory.buffer);
   const programs = race.setUp(scene);
@@ -233,6 +236,11 @@ export function prepareSyncRace(race: SyncRace): SyncStage {
     scene,
     journal,
     participants,
+    ignored: [
+      object + Y_SINCE,
+      object + Y_WAITS,
+      ...participants.map(({ slot }) => slotAt(world, slot) + S_RUNG),
+    ],
     mortal: mortal.reduce((set, index) => set | (1 << index), 0),
     begin() {
       participants.forEach((one, index) =>

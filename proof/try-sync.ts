@@ -16,7 +16,7 @@ for (const race of lockRaces) {
     continue;
   }
   states += tally.steps;
-  console.log(race.name, tally.schedules, tally.steps, tally.deaths, tally.bounded ? "BOUNDED" : "", (performance.now() - t).toFixed(0), "ms");
+  console.log(race.name, tally.schedules, tally.steps, tally.deaths, (1000*tally.steps/(performance.now() - t)).toFixed(0)+'/s', tally.bounded ? "BOUNDED" : "", (performance.now() - t).toFixed(0), "ms");
   for (const { message, replay } of tally.violations) console.log("   ", message.slice(0, 300), "\n   ", replay);
 }
 console.log(states, performance.now() - start);
