@@ -38,7 +38,7 @@ export interface Search {
   onState?(view: View): void;
   /** At most so many preemptions; without it, all schedules. */
   readonly preemptions?: number;
-  /** Who had ended before whose first step makes no difference to what is judged. */
+  /** Only ends are judged, whatever ended before what: steps that nobody notices are made in one go. */
   readonly isTimeless?: boolean;
   /** It cannot go on before the word that its next access reads is another one. */
   isAsleep?(position: Position): boolean;
@@ -221,17 +221,31 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     positions[index] = participant.position();
     path.push(index);
     alone.push(isAlone);
+    const length = path.length - 1;
+    if (isAlone) goOnAlone(index);
     const now = isAlone ? last : index;
     // A death before a mere read leaves what a death after the last write does.
     const mayDie = !hasDied && ((mortal >>> index) & 1) !== 0 && !positions[index]!.isDone;
     if (mayDie && position.next.kind !== READ) lose(index, now === index ? -1 : now, left);
     visit(preemptions === undefined || now === -1 || !canGo(now) ? -1 : now, left);
-    path.pop();
-    alone.pop();
+    path.length = alone.length = length;
     journal.undoTo(mark);
     participant.restore(position);
     positions[index] = position;
     before[index] = hadBegun;
+  };
+
+  /** Makes the steps of a participant that the others cannot notice; not if it may die between them. */
+  const goOnAlone = (index: number): void => {
+    if (search.isTimeless !== true || (!hasDied && ((mortal >>> index) & 1) !== 0)) return;
+    while (canGo(index) && !touches.isNoticed(index, positions[index]!.next)) {
+      if (touches.add(index, positions[index]!.next)) isStale = true;
+      participants[index]!.step();
+      steps++;
+      positions[index] = participants[index]!.position();
+      path.push(index);
+      alone.push(true);
+    }
   };
 
   /** A participant's death, all that comes after it, and back. */

@@ -54,6 +54,10 @@ export interface SyncRace {
   readonly mortal?: readonly number[];
   /** What the dead one's slot becomes: some participant's with that number, which begins by that. */
   readonly heir?: number;
+  /** Who may wait in the end: what they wait for need not come. */
+  readonly mayWait?: readonly number[];
+  /** The same, if nobody has died. */
+  readonly mayWaitAlive?: readonly number[];
   /** Only with --deep. */
   readonly isLarge?: true;
   setUp(scene: SyncScene): readonly SyncProgram[];
@@ -261,7 +265,8 @@ export function prepareSyncRace(race: SyncRace): SyncStage {
       for (const { failure } of positions) if (failure !== undefined) throw failure;
       positions.forEach(({ isDone }, index) => {
         const isIdle = dead === -1 && (index === programs.length || index === heir);
-        assert.ok(isDone || isIdle, `participant ${index} sleeps, and nobody will ring it`);
+        const mayWait = (dead === -1 ? race.mayWaitAlive ?? race.mayWait : race.mayWait)?.includes(index) === true;
+        assert.ok(isDone || isIdle || mayWait, `participant ${index} sleeps, and nobody will ring it`);
       });
       race.check?.(scene, scene.core(JUDGE));
     },

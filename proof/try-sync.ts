@@ -1,3 +1,4 @@
+import { eventRaces } from "./races-events.ts";
 import { lockRaces } from "./races-sync.ts";
 import { runSyncRace } from "./run-sync.ts";
 import { makeTally } from "./tally.ts";
@@ -5,7 +6,7 @@ import { makeTally } from "./tally.ts";
 const [only = "", most = "30000", preemptions = "2"] = process.argv.slice(2);
 const start = performance.now();
 let states = 0;
-for (const race of lockRaces) {
+for (const race of [...lockRaces, ...eventRaces]) {
   if (!race.name.includes(only)) continue;
   const t = performance.now();
   const tally = makeTally();
