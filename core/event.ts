@@ -140,16 +140,16 @@ export function barrierGeneration(object: u32): u32 {
 }
 
 export function arrivals(object: u32): u32 {
-  return <u32>loadArrivals(object) & ~BARRIER_BROKEN;
+  return (<u32>loadArrivals(object)) & ~BARRIER_BROKEN;
 }
 
 export function isBroken(object: u32): bool {
-  return (<u32>loadArrivals(object) & BARRIER_BROKEN) != 0;
+  return ((<u32>loadArrivals(object)) & BARRIER_BROKEN) != 0;
 }
 
 /**
  * Comes to the barrier, whose generation the caller has read before. SYNC_YES: as the last one: who waits is to be rung.
- * SYNC_NO: it is to wait. SYNC_BROKEN. SYNC_DONE: the generation has changed; read it again.
+ * SYNC_NO: it is to wait. SYNC_BROKEN: who waits is to be rung, too. SYNC_DONE: the generation has changed; read it again.
  */
 export function arrive(object: u32, generation: u32): u32 {
   const cell = partyAt(object, me - 1);
@@ -163,9 +163,10 @@ export function arrive(object: u32, generation: u32): u32 {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return SYNC_DONE;
-    if ((<u32>word & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
+    if (((<u32>word) & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
     const isLast = <u32>word + 1 >= getObjectWord(object, Y_LIMIT);
-    if (casArrivals(object, word, isLast ? ((word >> 32) + 1) << 32 : word + 1)) return isLast ? SYNC_YES : SYNC_NO;
+    if (casArrivals(object, word, isLast ? ((word >> 32) + 1) << 32 : word + 1))
+      return isLast ? SYNC_YES : SYNC_NO;
   }
   return SYNC_DONE;
 }
@@ -174,7 +175,7 @@ export function arrive(object: u32, generation: u32): u32 {
 export function hasPassed(object: u32, generation: u32): u32 {
   const word = loadArrivals(object);
   if (<u32>(word >> 32) != generation) return outcome(object, generation);
-  if ((<u32>word & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
+  if (((<u32>word) & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
   if (goneParty(object) == 0) return SYNC_NO;
   breakBarrier(object, generation);
   return barrierGeneration(object) != generation ? outcome(object, generation) : SYNC_BROKEN;
@@ -188,7 +189,7 @@ function outcome(object: u32, generation: u32): u32 {
   const resets = loadResets(object);
   const behind = <i32>(<u32>(resets >> 32) - 1 - generation);
   if (resets == 0 || behind < 0) return SYNC_YES;
-  return behind == 0 || behind > 32 || ((<u32>resets >> (behind - 1)) & 1) != 0 ? SYNC_BROKEN : SYNC_YES;
+  return behind == 0 || behind > 32 || (((<u32>resets) >> (behind - 1)) & 1) != 0 ? SYNC_BROKEN : SYNC_YES;
 }
 
 /** Slot index + 1 of a party that is gone; 0 = there is none. */
@@ -204,7 +205,7 @@ export function goneParty(object: u32): u32 {
 export function breakBarrier(object: u32, generation: u32): void {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
-    if (<u32>(word >> 32) != generation || (<u32>word & BARRIER_BROKEN) != 0) return;
+    if (<u32>(word >> 32) != generation || ((<u32>word) & BARRIER_BROKEN) != 0) return;
     if (!casArrivals(object, word, word | BARRIER_BROKEN)) continue;
     addAbandoned(object);
     return;
@@ -216,7 +217,7 @@ export function withdraw(object: u32, generation: u32): bool {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return false;
-    if ((<u32>word & ~BARRIER_BROKEN) == 0) return true;
+    if (((<u32>word) & ~BARRIER_BROKEN) == 0) return true;
     if (casArrivals(object, word, word - 1)) return true;
   }
   return true;
@@ -232,7 +233,7 @@ export function resetBarrier(object: u32): void {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     const generation = word >> 32;
-    if ((<u32>word & BARRIER_BROKEN) == 0) {
+    if (((<u32>word) & BARRIER_BROKEN) == 0) {
       casArrivals(object, word, word | BARRIER_BROKEN);
       continue;
     }
@@ -260,7 +261,8 @@ function noteReset(object: u32, generation: u32): void {
     const ahead = <i32>(generation + 1 - <u32>(resets >> 32));
     if (resets != 0 && ahead <= 0) return;
     let earlier: u32 = 0;
-    if (resets != 0 && ahead <= 32) earlier = <u32>(((resets & 0xffffffff) << ahead) | ((<u64>1) << (ahead - 1)));
+    if (resets != 0 && ahead <= 32)
+      earlier = <u32>(((resets & 0xffffffff) << ahead) | ((<u64>1) << (ahead - 1)));
     if (casResets(object, resets, ((<u64>(generation + 1)) << 32) | earlier)) return;
   }
 }

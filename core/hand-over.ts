@@ -77,7 +77,7 @@ export function settleHandOver(slot: usize, number: u32): i32 {
 
 /** Where a word can be that blocks are put into. */
 function isPlace(place: usize): bool {
-  return (place & 3) == 0 && place >= dataOffset && (place >> 16) < <usize>memory.size();
+  return (place & 3) == 0 && place >= dataOffset && place >> 16 < <usize>memory.size();
 }
 
 function shareAs(number: u32, block: u32): i32 {

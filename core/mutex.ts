@@ -18,7 +18,14 @@
  * In whose name there is but an offer has left nothing half done.
  */
 
-import { IDENT_SLOT_MASK, MUTEX_OFFERED, SYNC_ABANDONED, SYNC_MINE, SYNC_NO, SYNC_YES } from "../src/layout/sync";
+import {
+  IDENT_SLOT_MASK,
+  MUTEX_OFFERED,
+  SYNC_ABANDONED,
+  SYNC_MINE,
+  SYNC_NO,
+  SYNC_YES,
+} from "../src/layout/sync";
 import { ring } from "./bells";
 import { ident, isGone, slotOf } from "./ident";
 import {

@@ -196,11 +196,7 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     for (let index = 0; index < positions.length && goesOn(); index++) {
       if (!canGo(index) || (quiet !== -1 && index !== quiet)) continue;
       const isPreemption =
-        preemptions !== undefined &&
-        quiet === -1 &&
-        last !== -1 &&
-        index !== last &&
-        canGo(last);
+        preemptions !== undefined && quiet === -1 && last !== -1 && index !== last && canGo(last);
       if (isPreemption && left === 0) continue;
       take(index, quiet === index, last, isPreemption ? left - 1 : left);
     }

@@ -141,7 +141,7 @@ const comes: MakeProgram = (scene, slot) => (core) => {
   const { object } = scene;
   const result = core.arrive(object, 0);
   let ending = result;
-  if (result === SYNC_YES) ringAll(core, object);
+  if (result === SYNC_YES || result === SYNC_BROKEN) ringAll(core, object);
   else if (result === SYNC_NO) {
     ending = waitFor(scene, core, slot, object, () => core.hasPassed(object, 0));
     if (ending === SYNC_BROKEN) ringAll(core, object);
@@ -153,7 +153,7 @@ const comes: MakeProgram = (scene, slot) => (core) => {
 const comesAndGoes: MakeProgram = (scene, slot) => (core) => {
   const { object } = scene;
   let ending = core.arrive(object, 0);
-  if (ending === SYNC_YES) ringAll(core, object);
+  if (ending === SYNC_YES || ending === SYNC_BROKEN) ringAll(core, object);
   if (ending === SYNC_NO) {
     core.enter(object + 64);
     ending = core.hasPassed(object, 0);
@@ -195,7 +195,10 @@ const barriers: readonly SyncRace[] = [
   race("barrier/one comes, another gives up", [], [comes, comesAndGoes], { ...ofTwo, mayWait: [0] }),
   race("barrier/one comes, another dies giving up", [1], [comes, comesAndGoes], { ...ofTwo, mayWait: [0] }),
   race("barrier/two come, another resets it", [], [comes, comes, resets], { ...ofTwo, mayWait: [0, 1] }),
-  race("barrier/two come, another resets it twice", [], [comes, comes, resetsTwice], { ...ofTwo, mayWait: [0, 1] }),
+  race("barrier/two come, another resets it twice", [], [comes, comes, resetsTwice], {
+    ...ofTwo,
+    mayWait: [0, 1],
+  }),
   race("barrier/one comes, two reset it", [], [comes, resets, resets], { ...ofTwo, mayWait: [0] }),
   race("barrier/one comes and dies, and another has its slot", [0], [comes, comes, comes], {
     heir: 1,

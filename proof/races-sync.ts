@@ -260,7 +260,11 @@ function write(scene: SyncScene, core: Caller, result: number): void {
 
 const writes: MakeProgram = (scene, slot) => (core) => {
   const { object } = scene;
-  write(scene, core, waitFor(scene, core, slot, object, () => got(core.tryWrite(object))));
+  write(
+    scene,
+    core,
+    waitFor(scene, core, slot, object, () => got(core.tryWrite(object))),
+  );
 };
 
 const triesToWrite: MakeProgram = (scene) => (core) => {
@@ -323,7 +327,7 @@ const rwlocks: readonly SyncRace[] = [
   rwlock("one reads, another tries to write", [0, 1], reads, triesToWrite),
   rwlock("one writes, another tries to read", [0, 1], writes, triesToRead),
   rwlock("one reads twice, another tries to write, and another", [], readsAgain, triesToWrite, triesToWrite),
-  rwlock("two read, another writes", [2], triesToRead, reads, writes),
+  { ...rwlock("two read, another writes", [2], triesToRead, reads, writes), isLarge: true },
   { ...rwlock("two read, another writes, and anybody dies", [0, 2], reads, reads, writes), isLarge: true },
   { ...rwlock("two write, another reads", [0], writes, writes, reads), isLarge: true },
   afterWriter("somebody has died writing: one reads, another writes", reads, writes),
@@ -342,7 +346,8 @@ const uses =
     if (core.acquire(object, count) === SYNC_NO)
       waitFor(scene, core, slot, object, () => core.acquire(object, count));
     const held = core.addCounter(scene.count(0), count);
-    if (!scene.isAnybodyDead()) assert.ok(held <= scene.view.getUint32(scene.object + 8, true), "more than there are");
+    if (!scene.isAnybodyDead())
+      assert.ok(held <= scene.view.getUint32(scene.object + 8, true), "more than there are");
     core.addCounter(scene.count(0), -count);
     assert.equal(core.release(object, count), SYNC_YES);
     ringAll(core, object);
@@ -397,13 +402,48 @@ const semaphores: readonly SyncRace[] = [
   semaphore("two use one permit", { limit: 1, mortal: [0] }, uses(1), uses(1)),
   semaphore("one uses two permits, another one of them", { limit: 2, mortal: [0, 1] }, uses(2), uses(1)),
   semaphore("two take what somebody who is gone has", { limit: 2, left: 2 }, takes(1), takes(1)),
-  semaphore("two take what somebody who is gone has, and one dies", { limit: 2, left: 2, mortal: [0] }, uses(1), takes(1)),
-  semaphore("two reclaim what somebody who is gone has", { limit: 2, left: 1, mortal: [0] }, reclaims, uses(1)),
-  semaphore("one dies with a permit, and another has its slot", { limit: 1, mortal: [0], heir: 1 }, takes(1), takes(1), reclaims),
-  semaphore("one dies using it, and another has its slot", { limit: 1, mortal: [0], heir: 1, isLarge: true }, uses(1), uses(1), uses(1)),
-  semaphore("one dies with a permit, another has its slot, two reclaim", { limit: 1, mortal: [0], heir: 1, isLarge: true }, takes(1), takes(1), reclaims, reclaims),
+  semaphore(
+    "two take what somebody who is gone has, and one dies",
+    { limit: 2, left: 2, mortal: [0] },
+    uses(1),
+    takes(1),
+  ),
+  semaphore(
+    "two reclaim what somebody who is gone has",
+    { limit: 2, left: 1, mortal: [0] },
+    reclaims,
+    uses(1),
+  ),
+  semaphore(
+    "one dies with a permit, and another has its slot",
+    { limit: 1, mortal: [0], heir: 1 },
+    takes(1),
+    takes(1),
+    reclaims,
+  ),
+  semaphore(
+    "one dies using it, and another has its slot",
+    { limit: 1, mortal: [0], heir: 1, isLarge: true },
+    uses(1),
+    uses(1),
+    uses(1),
+  ),
+  semaphore(
+    "one dies with a permit, another has its slot, two reclaim",
+    { limit: 1, mortal: [0], heir: 1, isLarge: true },
+    takes(1),
+    takes(1),
+    reclaims,
+    reclaims,
+  ),
   semaphore("three use two permits", { limit: 2, isLarge: true, mortal: [0] }, uses(1), uses(1), uses(2)),
-  semaphore("three take what somebody who is gone has", { limit: 3, left: 3, isLarge: true }, takes(1), takes(1), takes(1)),
+  semaphore(
+    "three take what somebody who is gone has",
+    { limit: 3, left: 3, isLarge: true },
+    takes(1),
+    takes(1),
+    takes(1),
+  ),
 ];
 
 export const lockRaces: readonly SyncRace[] = [...mutexes, ...fairMutexes, ...rwlocks, ...semaphores];

@@ -51,7 +51,8 @@ class FoundError extends Error {
   }
 }
 
-const deadIn = (path: readonly number[]): number => (path.find((index) => index >= DEATH) ?? DEATH - 1) - DEATH;
+const deadIn = (path: readonly number[]): number =>
+  (path.find((index) => index >= DEATH) ?? DEATH - 1) - DEATH;
 
 function judge(stage: SyncStage, view: View, path: () => readonly number[]): void {
   try {
@@ -62,7 +63,13 @@ function judge(stage: SyncStage, view: View, path: () => readonly number[]): voi
 }
 
 /** True: gone through whole. Throws FoundError. */
-function search(race: SyncRace, tally: Tally, options: SyncOptions, mostStates: number, preemptions?: number): boolean {
+function search(
+  race: SyncRace,
+  tally: Tally,
+  options: SyncOptions,
+  mostStates: number,
+  preemptions?: number,
+): boolean {
   const stage = prepareSyncRace(race);
   stage.begin();
   const { journal, participants, mortal } = stage;

@@ -42,7 +42,7 @@ export const usual = { deathStride: 24, mostStates: 100_000, randomRaces: 300, r
 const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
 
 /** The same of races of the synchronisation objects. */
-export const usualSync = { mostStates: 12_000, preemptions: 2 };
+export const usualSync = { mostStates: 8000, preemptions: 1 };
 const deepSync = { mostStates: 1_000_000, preemptions: 3 };
 
 export const syncRaces = (isDeep: boolean): readonly SyncRace[] =>

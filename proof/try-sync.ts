@@ -11,13 +11,27 @@ for (const race of [...lockRaces, ...eventRaces]) {
   const t = performance.now();
   const tally = makeTally();
   try {
-    runSyncRace(race, tally, { mostStates: Number(most), preemptions: Number(preemptions), isOver: () => false });
+    runSyncRace(race, tally, {
+      mostStates: Number(most),
+      preemptions: Number(preemptions),
+      isOver: () => false,
+    });
   } catch (error) {
     console.log("BROKEN", race.name, error);
     continue;
   }
   states += tally.steps;
-  console.log(race.name, tally.schedules, tally.steps, tally.deaths, (1000*tally.steps/(performance.now() - t)).toFixed(0)+'/s', tally.bounded ? "BOUNDED" : "", (performance.now() - t).toFixed(0), "ms");
-  for (const { message, replay } of tally.violations) console.log("   ", message.slice(0, 300), "\n   ", replay);
+  console.log(
+    race.name,
+    tally.schedules,
+    tally.steps,
+    tally.deaths,
+    ((1000 * tally.steps) / (performance.now() - t)).toFixed(0) + "/s",
+    tally.bounded ? "BOUNDED" : "",
+    (performance.now() - t).toFixed(0),
+    "ms",
+  );
+  for (const { message, replay } of tally.violations)
+    console.log("   ", message.slice(0, 300), "\n   ", replay);
 }
 console.log(states, performance.now() - start);

@@ -128,8 +128,7 @@ function makeContext(region: Region): SyncContext {
   const wakeAll = (): void => {
     soon();
     const used = Math.min(new Uint32Array(overlay.memory.buffer, H_SLOTS_USED, 1)[0]!, geometry.slotCount);
-    for (let index = 0; index < used; index++)
-      native.futexWake(bells + index * SLOT_SIZE_BYTES, 0x7fffffff);
+    for (let index = 0; index < used; index++) native.futexWake(bells + index * SLOT_SIZE_BYTES, 0x7fffffff);
   };
 
   /** This participant has rung itself: no system call is needed for that. */
