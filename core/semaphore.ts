@@ -67,8 +67,8 @@ function shareOf(held: u32, next: u32, number: u32): u64 {
 }
 
 @inline
-function tallyOf(available: u32, index: u32, number: u32): u64 {
-  return ((<u64>number) << 26) | ((<u64>(index + 1)) << 16) | (<u64>available);
+function tallyOf(left: u32, index: u32, number: u32): u64 {
+  return ((<u64>number) << 26) | ((<u64>(index + 1)) << 16) | (<u64>left);
 }
 
 @inline

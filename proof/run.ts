@@ -67,8 +67,8 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
   }
   for (const race of syncRaces(isDeep)) {
     const name = `race/${syncRaceName(race)}`;
-    const options = { ...(isDeep ? deepSync : usualSync), isOver };
-    if (isWanted(name)) yield { name, run: (tally) => runSyncRace(race, tally, options) };
+    const sync = { ...(isDeep ? deepSync : usualSync), isOver };
+    if (isWanted(name)) yield { name, run: (tally) => runSyncRace(race, tally, sync) };
   }
   for (let index = 0; index < extent.randomRaces; index++) {
     const random = randomNumber(seed, index);
