@@ -1,7 +1,7 @@
 /** The races of locks and semaphores that are gone through whole. */
 
 import assert from "node:assert/strict";
-import { SYNC_ABANDONED, SYNC_NO, SYNC_SEEN, SYNC_YES, Y_LAST } from "../src/layout/sync.ts";
+import { SYNC_ABANDONED, SYNC_NO, SYNC_SEEN, SYNC_YES, Y_HOLDER, Y_LAST } from "../src/layout/sync.ts";
 import type { SyncCore } from "../src/sync/core.ts";
 import { goIn, goOut, isIn, leave, ringAll, setOf, waitFor } from "./sync-race.ts";
 import type { Caller, SyncProgram, SyncRace, SyncScene } from "./sync-race.ts";
@@ -81,6 +81,8 @@ function isFree(scene: SyncScene, core: SyncCore): void {
 }
 
 function isFreeFair(scene: SyncScene, core: SyncCore): void {
+  const holder = scene.view.getUint32(scene.object + Y_HOLDER, true);
+  if (!scene.isAnybodyDead()) assert.equal(holder, 0, "it was offered to somebody who does not wait");
   assert.ok(isIn(core.tryLockFair(scene.object, 0)), "nobody holds it, and it cannot be had");
 }
 
@@ -363,6 +365,15 @@ const takes =
       waitFor(scene, core, slot, scene.object, () => core.acquire(scene.object, count));
   };
 
+/** Has two permits from the start, and may die. */
+const hasTwo: MakeProgram = (scene) => {
+  assert.equal(scene.core(0).acquire(scene.object, 2), SYNC_YES);
+  return (core) => {
+    core.noteWaiting(scene.object);
+    core.noteWaiting(scene.object);
+  };
+};
+
 const reclaims: MakeProgram = (scene) => (core) => void core.reclaimAll(scene.object);
 
 /** All permits are somewhere, and those of the dead come back. */
@@ -448,4 +459,16 @@ const semaphores: readonly SyncRace[] = [
   ),
 ];
 
-export const lockRaces: readonly SyncRace[] = [...mutexes, ...fairMutexes, ...rwlocks, ...semaphores];
+/** Who takes one of what comes back does not ring: the other one must find the rest. */
+const comeBack: SyncRace = {
+  ...semaphore("two wait for what one has who dies", { limit: 2, mortal: [0] }, hasTwo, takes(1), takes(1)),
+  mayWaitAlive: [1, 2],
+};
+
+export const lockRaces: readonly SyncRace[] = [
+  ...mutexes,
+  ...fairMutexes,
+  ...rwlocks,
+  ...semaphores,
+  comeBack,
+];

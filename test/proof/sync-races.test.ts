@@ -46,6 +46,11 @@ describe("what was wrong once", () => {
       "2*5 0*14 0! 2*18 1*8 3*80",
     ],
     [
+      "permits came back by what somebody else did, and one that needed them slept on",
+      "semaphore/two wait for what one has who dies",
+      "0*1 0! 1*27 2*26 3*99 1*18 2*41 1*11",
+    ],
+    [
       "a barrier was broken by one that came, and one that was about to sleep was not rung",
       "barrier/one comes and dies, and another has its slot",
       "0*2 0! 2*12 3*99 2*10 1*10 2*8",
