@@ -80,7 +80,7 @@ function withStorage(core: HeapCore, call: () => Ending): Ending {
 function setRoot(world: World, slot: number, core: HeapCore, name: string, handle: number): Ending {
   const locked = core.lockRoots();
   if (locked !== OK) return coded(locked);
-  const code = core.rootSet(writeName(world, slot, name), handle);
+  const code = core.rootSet(writeName(world, slot, name), handle, 0);
   core.unlockRoots();
   return coded(code);
 }

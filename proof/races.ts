@@ -76,7 +76,7 @@ function dieAt(world: World, slot: number, at: number, step: (core: HeapCore) =>
 
 function nameRoot(world: World, slot: number, core: HeapCore, name: string, handle: number): void {
   assert.equal(core.lockRoots(), OK);
-  assert.equal(core.rootSet(writeName(world, slot, name), handle), OK);
+  assert.equal(core.rootSet(writeName(world, slot, name), handle, 0), OK);
   core.unlockRoots();
 }
 
