@@ -12,7 +12,7 @@ import type { Target } from "../flips/damage.ts";
 import { makeRandom } from "../flips/random.ts";
 import { H_SIZE_PAGES } from "../src/layout/header.ts";
 import { instantiateRepair } from "../src/region/core.ts";
-import { restoreConstants } from "../src/region/header.ts";
+import { CONSTANTS } from "../src/region/header.ts";
 import type { Handle } from "../src/heap/index.ts";
 import { enter, makeTrigger, snapshot, survives } from "../test/helpers/core-world.ts";
 import type { Trigger, World } from "../test/helpers/core-world.ts";
@@ -81,14 +81,20 @@ function attempt(step: () => void): void {
   }
 }
 
+/** What of src/region/restore.ts the core looks at. */
+function restoreConstants({ geometry, memory }: World): void {
+  const view = new DataView(memory.buffer);
+  for (const [offset, of] of CONSTANTS) view.setUint32(offset, geometry[of], true);
+}
+
 /** As src/heap/repair.ts: the participant in slot `slot` repairs the heap, alone with it, when it has recovered the others. */
 function repair(world: World, slot: number, trigger: Trigger, arm: () => void): void {
   const { geometry, memory } = world;
-  restoreConstants(memory.buffer, geometry);
+  restoreConstants(world);
   const core = enter(world, slot);
   for (let other = 0; other < geometry.slotCount; other++)
     if (other !== slot) attempt(() => void core.recoverSlot(other, 1));
-  restoreConstants(memory.buffer, geometry);
+  restoreConstants(world);
   const repairer = watched(trigger, () => instantiateRepair(memory));
   arm();
   if (new DataView(memory.buffer).getUint32(H_SIZE_PAGES, true) !== geometry.sizePages)
