@@ -82,7 +82,7 @@ static napi_value call_waiter_open(napi_env env, napi_callback_info info) {
   if (waiter == NULL) return shoal_result(env, -ENOMEM);
   atomic_store(&waiter->is_dormant, true);
   atomic_store(&waiter->refs, 1);
-  waiter->bell = (const uint32_t *)(uintptr_t)a[0];
+  waiter->bell = (uint32_t *)(uintptr_t)a[0];
   waiter->slots = (const uint32_t *)(uintptr_t)a[1];
   waiter->used = (const uint32_t *)(uintptr_t)a[2];
   waiter->slot_count = (uint32_t)a[3];

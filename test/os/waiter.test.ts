@@ -74,7 +74,7 @@ interface Segment {
   readonly fd: number;
   readonly words: Int32Array;
   /** A waiter in slot 0, and what it was told. */
-  open(bell: number): { waiter: Waiter; told: number[] };
+  open(bell: number, notify?: () => void): { waiter: Waiter; told: number[] };
   ring(bell: number): void;
 }
 
@@ -87,9 +87,12 @@ function freshSegment(t: TestContext): Segment {
     for (const waiter of waiters) waiter.close();
     mapping.unmap();
   });
-  const open = (bell: number): { waiter: Waiter; told: number[] } => {
+  const open = (bell: number, notify?: () => void): { waiter: Waiter; told: number[] } => {
     const told: number[] = [];
-    const waiter = openWaiter(optionsIn(mapping.buffer, fd, bell), (reasons) => void told.push(reasons));
+    const waiter = openWaiter(optionsIn(mapping.buffer, fd, bell), (reasons) => {
+      told.push(reasons);
+      notify?.();
+    });
     waiters.push(waiter);
     return { waiter, told };
   };
@@ -132,7 +135,7 @@ function countSleeps(): number {
 }
 
 onBoth("a ring calls back: from this thread, from a worker, and from another process", async (t, polls) => {
-  const { name, words, open, ring } = freshSegment(t);
+  const { name, open, ring } = freshSegment(t);
   const { waiter, told } = open(1);
   const other = open(2);
   waiter.setActive(true);
@@ -146,7 +149,6 @@ onBoth("a ring calls back: from this thread, from a worker, and from another pro
   await until("the other process's ring is told", () => told.length === 3);
   assert.deepEqual(told, [WAITER_RANG, WAITER_RANG, WAITER_RANG]);
   assert.deepEqual(other.told, []);
-  assert.equal(words[1], 3);
 });
 
 onBoth("however often it is rung while the thread is busy, it is called back once", async (t) => {
@@ -263,12 +265,11 @@ onBoth("inactive, it is silent, and the thread sleeps without limit", async (t) 
 onBoth(
   "activated again at the moment when the thread lets its bell go, it loses no ring",
   async (t, polls) => {
-    const { name, words, fd } = freshSegment(t);
+    const { name, words, open } = freshSegment(t);
     const rounds = 3000;
     const [bell, rung, done] = [1, 2, 3];
     let onCall = (): void => {};
-    const waiter = openWaiter(optionsIn(words.buffer as ArrayBuffer, fd, bell), () => onCall());
-    t.after(() => waiter.close());
+    const { waiter } = open(bell, () => onCall());
     const ringer = await startWorker(
       name,
       polls,
