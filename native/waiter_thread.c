@@ -2,39 +2,43 @@
  * The waiter's thread: one for each process, which waits for the bells of all participants in it at once, so that no
  * event loop ever blocks.
  *
- * A bell is a u32 in shared memory, one for each participant. Who rings adds 1 and wakes the word as a futex. The thread
- * sleeps in futex_waitv on all bells in view and on a control word of its own. Each time it wakes it looks at all
- * waiters, under the mutex, and notes for which there is news: the bell differs from what was last seen there; on a beat
- * (each 50 ms), a participant of the segment has died, or the waiter asked for ticks. It sleeps without the mutex.
+ * A bell is a u32 in shared memory, one for each participant. Who rings adds 1 and wakes the word as a futex. The
+ * thread sleeps in futex_waitv on all bells in view and on a control word of its own. Each time it wakes it looks at
+ * all waiters, under the mutex, and notes for which there is news: the bell differs from what was last seen there;
+ * on a beat (each 50 ms), a participant of the segment has died, or the waiter asked for ticks. It sleeps without
+ * the mutex.
  *
  * No ring is lost. `last_seen` changes when a waiter is opened (to what the bell is then), when the thread rings the
- * bell itself (ring_alone), and when the thread, having seen another value, notifies. The kernel sleeps only while the bell is `last_seen`. So a ring at any time
- * (also while the waiter was inactive) is either before the last notification was made, and JavaScript's look at the
- * state of things, which comes after that, sees what the ringer did before it rang; or it leads to another notification
- * as soon as the thread has the bell in view. (SYNC: the ringer's add of 1, after it changed what it rings for; here, the
- * load in `look`.) 2^32 rings between two looks would be none.
+ * bell itself (ring_alone), and when the thread, having seen another value, notifies. The kernel sleeps only while
+ * the bell is `last_seen`. So a ring at any time (also while the waiter was inactive) is either before the last
+ * notification was made, and JavaScript's look at the state of things, which comes after that, sees what the ringer
+ * did before it rang; or it leads to another notification as soon as the thread has the bell in view. (SYNC: the
+ * ringer's add of 1, after it changed what it rings for; here, the load in `look`.) 2^32 rings between two looks
+ * would be none.
  *
- * In view or dormant. Deactivation only stores `is_active` = false: the thread takes the bell out of view when it next
- * wakes, at a beat at the latest. Activation stores true, and pokes the control word only if the waiter is dormant:
+ * In view or dormant. Deactivation only stores `is_active` = false: the thread takes the bell out of view when it
+ * next wakes, at a beat at the latest. Activation stores true, and pokes the control word only if the waiter is
+ * dormant:
  *     activation:  is_active = true;   if (is_dormant) poke
  *     thread:      is_dormant = true;  if (is_active) is_dormant = false, keep it in view      (all seq_cst)
- * One of the two stores comes first. If the thread's does, activation reads true and pokes; if activation's does, the
- * thread reads true and keeps it. So whoever reads false has the bell in view of the thread's next sleep. A poke is never
- * lost: the thread reads the control word before its look, and sleeps only while it is the same; a poke that the sleep
- * does not notice came before that reading, and so `is_active` was stored before the look.
+ * One of the two stores comes first. If the thread's does, activation reads true and pokes; if activation's does,
+ * the thread reads true and keeps it. So whoever reads false has the bell in view of the thread's next sleep. A poke
+ * is never lost: the thread reads the control word before its look, and sleeps only while it is the same; a poke
+ * that the sleep does not notice came before that reading, and so `is_active` was stored before the look.
  *
- * A look reads only what is open: waiter_thread_remove takes the mutex, and after it nothing of the waiter is touched. The
- * sleep may still have the address of its bell, which the kernel alone reads: if nothing is there any more, it says so (EFAULT),
- * and if something else is, the worst is one wake too many.
+ * A look reads only what is open: waiter_thread_remove takes the mutex, and after it nothing of the waiter is
+ * touched. The sleep may still have the address of its bell, which the kernel alone reads: if nothing is there any
+ * more, it says so (EFAULT), and if something else is, the worst is one wake too many.
  *
- * A call into JavaScript is on its way exactly while `reasons` is not 0: who makes it not 0 sends one, and the callback sets it
- * to 0 before it calls JavaScript. However often a bell rings, one call of each waiter is queued.
+ * A call into JavaScript is on its way exactly while `reasons` is not 0: who makes it not 0 sends one, and the
+ * callback sets it to 0 before it calls JavaScript. However often a bell rings, one call of each waiter is queued.
  *
- * Where the kernel has no futex_waitv (before 5.16, or forbidden by a filter): with several bells in view the thread looks every
- * 2 ms; with one it sleeps on that bell alone, the mutex guarding which it is, so that whoever pokes rings that bell too. Poke and
- * thread order `polls` and `control` as activation does its two words: a poke that reads `polls` as false, after it has
- * changed the control, comes before the thread's reading of the control in its first look of this kind. With more than
- * 127 bells in view the thread sleeps on the first 127, and looks at the others every 2 ms.
+ * Where the kernel has no futex_waitv (before 5.16, or forbidden by a filter): with several bells in view the thread
+ * looks every 2 ms; with one it sleeps on that bell alone, the mutex guarding which it is, so that whoever pokes
+ * rings that bell too. Poke and thread order `polls` and `control` as activation does its two words: a poke that
+ * reads `polls` as false, after it has changed the control, comes before the thread's reading of the control in its
+ * first look of this kind. With more than 127 bells in view the thread sleeps on the first 127, and looks at the
+ * others every 2 ms.
  */
 #include "waiter.h"
 #include "futex.h"

@@ -71,7 +71,8 @@ const held = new Map<number, unknown>();
 /**
  * Makes a waiter: inactive, and not keeping the event loop alive. It closes when the calling thread ends.
  *
- * @param notify gets the reasons, a sum of WAITER_RANG, WAITER_DIED and WAITER_TICKED; what it throws is thrown by the event loop
+ * @param notify gets the reasons, a sum of WAITER_RANG, WAITER_DIED and WAITER_TICKED; what it throws is an uncaught error of
+ *   the event loop
  * @throws ERR_SHOAL_ARGUMENT, ERR_SHOAL_SYSTEM
  */
 export function openWaiter(options: WaiterOptions, notify: (reasons: number) => void): Waiter {

@@ -190,7 +190,7 @@ else if (role === "worker") {
   region.close();
 } else if (role === "waiter") {
   waitOn(name, 2, () => {}).setTicking(true);
-  parentPort!.postMessage("here");
+  parentPort!.postMessage("here", []);
   setInterval(() => {}, 1000);
 } else {
   try {
