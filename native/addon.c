@@ -45,6 +45,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   shoal_sysv_init(env, exports);
   shoal_futex_init(env, exports);
   shoal_futex_async_init(env, exports);
+  shoal_waiter_init(env, exports);
   shoal_locks_init(env, exports);
   shoal_guard_init(env, exports);
   shoal_pins_init(env, exports);

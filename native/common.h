@@ -6,7 +6,8 @@
  *    doubles holding integers below 2^53. The result is a non-negative number, or -errno. Nothing is decided here:
  *    retries, names, messages and defaults are TypeScript's (src/os).
  *  - The addon is loaded by any number of threads (one napi_env each). What belongs to one of them is in
- *    `struct shoal_env`; what belongs to the process (guards.c, pins.c) is static, and says how it is synchronised.
+ *    `struct shoal_env`; what belongs to the process (guard.c, pins.c, waiter_thread.c) is static, and says how it is
+ *    synchronised.
  *  - Nothing newer than glibc 2.28, which is what Node 20's own binaries ask for: hence OLD_GLIBC below.
  */
 #ifndef SHOAL_COMMON_H
@@ -52,6 +53,7 @@ struct shoal_env {
   struct held_pin *pins;
   size_t pin_count;
   size_t pin_capacity;
+  struct waiter *waiters; /* linked by their next_mine */
 };
 
 struct shoal_function {
@@ -79,6 +81,7 @@ void shoal_buffers_init(napi_env env, napi_value exports);
 void shoal_sysv_init(napi_env env, napi_value exports);
 void shoal_futex_init(napi_env env, napi_value exports);
 void shoal_futex_async_init(napi_env env, napi_value exports);
+void shoal_waiter_init(napi_env env, napi_value exports);
 void shoal_locks_init(napi_env env, napi_value exports);
 void shoal_guard_init(napi_env env, napi_value exports);
 void shoal_pins_init(napi_env env, napi_value exports);

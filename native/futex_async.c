@@ -19,16 +19,12 @@
  */
 #include "common.h"
 #include "futex.h"
+#include "threads.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
-
-OLD_GLIBC(pthread_create);
 
 enum { WAITING, CALLING, CALLED, REFUSED, ABANDONED };
 
@@ -47,11 +43,7 @@ static void drop(struct wait *wait) {
   if (atomic_fetch_sub(&wait->refs, 1) == 1) free(wait);
 }
 
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return shoal_now_ns() / 1000000; }
 
 static void *wait_in_thread(void *data) {
   struct wait *wait = data;
@@ -107,23 +99,6 @@ static void deliver(napi_env env, napi_value callback, void *context, void *data
   napi_call_function(env, undefined, callback, 1, &result, NULL);
 }
 
-/* Detached, and deaf to every signal: those sent to the process are the main thread's. */
-static int start_thread(struct wait *wait) {
-  pthread_t thread;
-  pthread_attr_t attributes;
-  sigset_t all, before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS);
-  sigdelset(&all, SIGSEGV);
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigprocmask(SIG_SETMASK, &all, &before);
-  int error = pthread_create(&thread, &attributes, wait_in_thread, wait);
-  sigprocmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attributes);
-  return -error;
-}
-
 static int start(napi_env env, struct wait *wait, napi_value callback) {
   napi_value name;
   if (napi_create_string_utf8(env, "shoal.futexWaitAsync", NAPI_AUTO_LENGTH, &name) != napi_ok ||
@@ -131,7 +106,7 @@ static int start(napi_env env, struct wait *wait, napi_value callback) {
     return -EINVAL;
   }
   napi_add_env_cleanup_hook(env, on_environment_end, wait);
-  int error = start_thread(wait);
+  int error = shoal_start_thread(wait_in_thread, wait);
   if (error != 0) {
     napi_remove_env_cleanup_hook(env, on_environment_end, wait);
     napi_release_threadsafe_function(wait->deliver, napi_tsfn_abort);

@@ -3,6 +3,7 @@
  * kernel when its last descriptor goes, however the owner dies. Never waited for here. And the caller's thread id.
  */
 #include "common.h"
+#include "locks.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -19,6 +20,12 @@ static struct flock range(short type, int64_t offset, int64_t length) {
   return lock;
 }
 
+int shoal_lock_get(int fd, int64_t offset, int64_t length) {
+  struct flock lock = range(F_WRLCK, offset, length);
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -errno;
+  return lock.l_type == F_UNLCK ? 0 : lock.l_type == F_RDLCK ? 1 : 2;
+}
+
 /* lockSet(fd, offset, length, kind) -> 0, or -EAGAIN when another holds it; kind 0 unlock, 1 shared, 2 exclusive */
 static napi_value call_lock_set(napi_env env, napi_callback_info info) {
   int64_t a[4];
@@ -31,9 +38,7 @@ static napi_value call_lock_set(napi_env env, napi_callback_info info) {
 static napi_value call_lock_get(napi_env env, napi_callback_info info) {
   int64_t a[3];
   if (!shoal_int64s(env, info, 3, a)) return shoal_result(env, -EINVAL);
-  struct flock lock = range(F_WRLCK, a[1], a[2]);
-  if (fcntl((int)a[0], F_OFD_GETLK, &lock) != 0) return shoal_result(env, -errno);
-  return shoal_result(env, lock.l_type == F_UNLCK ? 0 : lock.l_type == F_RDLCK ? 1 : 2);
+  return shoal_result(env, shoal_lock_get((int)a[0], a[1], a[2]));
 }
 
 /* gettid() -> the kernel's id of the calling thread */

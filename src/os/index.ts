@@ -24,3 +24,6 @@ export { fallocate, ftruncate } from "./sizes.ts";
 export type { FallocateMode } from "./sizes.ts";
 export { IPC_PRIVATE, shmat, shmdt, shmget, shmLimits, shmRemove, shmStat } from "./sysv.ts";
 export type { Attachment, ShmatOptions, ShmgetOptions, ShmLimits, ShmStatus } from "./sysv.ts";
+/** For the rooms above; @internal. */
+export { openWaiter, WAITER_DIED, WAITER_RANG, WAITER_TICKED } from "./waiter.ts";
+export type { Waiter, WaiterOptions } from "./waiter.ts";

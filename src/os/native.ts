@@ -103,6 +103,28 @@ export interface Native {
     done: (result: number) => void,
   ): number;
 
+  /**
+   * Watches a participant's bell and its segment's slots (src/os/waiter.ts) on the process's one thread for that.
+   * Starts inactive, and does not keep the event loop alive. An id for the other four.
+   */
+  waiterOpen(
+    bell: number,
+    slots: number,
+    used: number,
+    slotCount: number,
+    ownIndex: number,
+    lockFd: number,
+    lockOffset: number,
+    notify: (reasons: number) => void,
+  ): number;
+  waiterActive(id: number, isActive: 0 | 1): number;
+  waiterTicking(id: number, isTicking: 0 | 1): number;
+  waiterRef(id: number, isRef: 0 | 1): number;
+  /** After it, neither the memory nor the descriptor is touched. */
+  waiterClose(id: number): number;
+  /** For tests: the whole process's thread does as on a kernel without futex_waitv. */
+  waiterPoll(polls: 0 | 1): number;
+
   /** Kind 0 unlock, 1 shared, 2 exclusive; -EAGAIN when another open file holds it. Never waits. */
   lockSet(fd: number, offset: number, lengthBytes: number, kind: number): number;
   /** 0 free, 1 another open file holds it shared, 2 exclusively. */
@@ -158,7 +180,7 @@ function load(): Native {
     }
     try {
       const loaded = require(path) as Partial<Native>;
-      if (typeof loaded.pinRelease === "function" && loaded.constants !== undefined) return loaded as Native;
+      if (typeof loaded.waiterOpen === "function" && loaded.constants !== undefined) return loaded as Native;
       failures.push(`${path}: not Shoal's addon, or of another version`);
     } catch (error) {
       cause ??= error;
