@@ -170,10 +170,15 @@ function findFreeBetween(from: u32, limit: u32, length: u32): u32 {
   return 0;
 }
 
+/** The next search for `length` pages begins at page `index`. */
+export function searchFrom(index: u32, length: u32): void {
+  if (length == 1) singlesFrom = index;
+  else runsFrom = index;
+}
+
 /** After a claim of `length` pages at `index`: the next search need not look there again. */
 function noteClaimed(index: u32, length: u32): void {
-  if (length == 1) singlesFrom = index + 1;
-  else runsFrom = index + length;
+  searchFrom(index + length, length);
 }
 
 /** Claims one free page for `state`. Returns its index, or 0 when there is none (see lastError()). */

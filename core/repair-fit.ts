@@ -5,13 +5,21 @@
  * Where a header and the start bits disagree: a block that ends where another begins is believed, unless there are starts
  * inside it from which whole blocks lead to the same end; then those are. A block whose header is of no use reaches to the
  * next start, and is used, unless its tag and the flag behind it say that it is free.
+ *
+ * If the repairer dies, the next one must come to the same blocks, so what is decided of a block follows from what is not
+ * changed before all of it is right:
+ *
+ *     a used block    the starts inside it go from the last to the first: as long as there are some, the first of them leads
+ *                     no further than it did. Then its header is one write
+ *     a free block    nothing of the blocks that become it is changed before all of them are known; then under a record,
+ *                     which whoever follows carries out (fit-lock.ts)
  */
 
 import { FIT_FLAGS_MASK, FIT_LEAST_BLOCK_BYTES, FIT_PREVIOUS_FREE, FIT_USED } from "../src/layout/fit";
 import { H_FIT_RECORD, PAGE_SHIFT, PAGE_SIZE_BYTES } from "../src/layout/header";
-import { clearStart, isStart, isUsed, markStart, sizeIn, startsAt, tableOf } from "./fit-blocks";
+import { isStart, isUsed, markStart, sizeIn, startBit, startsAt, tableOf } from "./fit-blocks";
 import { chunkEntry, rebuildIndex } from "./fit-index";
-import { clearRecord, releaseLockOf } from "./fit-lock";
+import { clearRecord, recordFree, releaseLockOf } from "./fit-lock";
 import { noteHighWater } from "./high-water";
 import {
   addFitChange,
@@ -47,18 +55,20 @@ export function repairFit(): void {
   const holder = loadHeapLock();
   // What its holder was at can be finished, if it is told.
   if (holder != 0) releaseLockOf(holder);
-  storeHeapLock(me);
+  // With the lock free this is nobody's; it must not be found with the lock taken.
   if (getFitRecord(H_FIT_RECORD) != 0) clearRecord();
+  storeHeapLock(me);
   addFitChange();
   const limit = reachablePages();
   const endPage = endPageFor(limit);
   for (let page = endPage; page < limit; page++) clearPage(page);
   for (let entry: u32 = 0; entry < sideBytes; entry++) setClass(sideOffset + entry, 0);
+  // Before the first record, which is about blocks before this.
+  storeFitEnd(endPage);
   if (endPage > firstDataPage()) {
     end = (<u64>endPage) << PAGE_SHIFT;
     walk();
   }
-  storeFitEnd(endPage);
   rebuildIndex(endPage - firstDataPage());
   storeHeapLock(0);
 }
@@ -146,8 +156,7 @@ function repairBlock(at: u32): u64 {
   const told = <u32>(header >> 32);
   const isGone = isBelieved && told != 0 && told != me && told <= slotCount;
   const used = isBelieved ? isUsed(word) && !isGone : !isTaggedFree(at, to);
-  clearStarts(at, to);
-  if (used) writeUsed(at, to, told == me ? me : 0);
+  if (used) writeUsed(at, to, isBelieved && told == me ? me : 0);
   else if (freeFrom == 0) freeFrom = at;
   return to;
 }
@@ -157,31 +166,34 @@ function isTaggedFree(at: u32, to: u64): bool {
   return to == end || (getBlockWord(<u32>to) & FIT_PREVIOUS_FREE) != 0;
 }
 
-/** Nothing begins in [`at`, `to`) but what is written there after this. */
-function clearStarts(at: u32, to: u64): void {
-  for (let place = <u64>at; place < to;) {
-    const bits = getStarts(startsAt(<u32>place)) >> ((place >> 3) & 63);
-    if (bits == 0) {
-      place = (place & ~511) + 512;
-      continue;
-    }
-    place += (<u64>ctz(bits)) << 3;
-    if (place < to) clearStart(<u32>place);
-    place += 8;
+/** Nothing begins between `from` and `to`: from the last to the first. */
+function clearInside(from: u32, to: u64): void {
+  const first: u64 = from & ~511;
+  for (let at: u64 = (to - 1) & ~511; at >= first; at -= 512) {
+    let inside = ~(<u64>0);
+    if (at == first) inside = ~(startBit(from) | (startBit(from) - 1));
+    if (to < at + 512) inside &= startBit(<u32>to) - 1;
+    const word = startsAt(<u32>at);
+    const before = getStarts(word);
+    if ((before & inside) != 0) setStarts(word, before & ~inside);
   }
 }
 
 function closeFree(to: u64): void {
   const size = <u32>(to - freeFrom);
+  recordFree(freeFrom, size);
+  clearInside(freeFrom, to);
   setBlockHeader(freeFrom, size);
   setTagBefore(<usize>to, size);
   markStart(freeFrom);
+  clearRecord();
   freeFrom = 0;
 }
 
 function writeUsed(at: u32, to: u64, owner: u32): void {
   const flags: u32 = FIT_USED | (freeFrom != 0 ? FIT_PREVIOUS_FREE : 0);
   if (freeFrom != 0) closeFree(at);
+  clearInside(at, to);
   setBlockHeader(at, (<u64>((<u32>(to - at)) | flags)) | ((<u64>owner) << 32));
   markStart(at);
   noteHighWater(<u32>((to + (PAGE_SIZE_BYTES - 1)) >> PAGE_SHIFT));

@@ -39,7 +39,7 @@ import {
   storePageState,
   storeRemoteFlag,
 } from "./mem-page";
-import { isEstablished, ownersOf } from "./owners";
+import { clearOwners, isEstablished, ownersOf } from "./owners";
 import {
   classIn,
   isMarked,
@@ -129,8 +129,10 @@ function repairSlabPage(index: u32, page: usize, state: u64): void {
   setPageCount(page, count);
   setPageFirst(page, classFirst(sizeClass));
   setPageReciprocal(page, <u32>((((<u64>1) << 32) + size - 1) / size));
-  // A page whose owners are lost has shared blocks.
+  // A page whose owners are lost has shared blocks. Where none are owned nobody may be written down as an owner: the array
+  // means something again as soon as one comes to be.
   const array: usize = isMarked(state) ? ownersOf(index) : 0;
+  if (array == 0) clearOwners(index, count);
   const isEmpty = repairBitmaps(index, page, count, array);
   storeRemoteFlag(page, 0);
   pointHint(index, page, pairAt(index, page, count, 0), 0);
@@ -148,28 +150,34 @@ function repairBitmaps(index: u32, page: usize, count: u32, array: usize): bool 
   for (let word: u32 = 0; word < words; word++) {
     const pair = pairAt(index, page, count, word);
     const full = fullWord(count, word);
+    const first = word * BLOCKS_PER_WORD;
     let free = (getLocal(pair) | loadRemote(pair)) & full;
-    if (array != 0) free |= freedIn(array, word * BLOCKS_PER_WORD, free, full);
+    if (array != 0) free |= othersIn(array, first, full);
     setLocal(pair, free);
     setRemote(pair, 0);
+    // After the blocks are free: if the repairer dies before, what belonged to others still says so.
+    if (array != 0) clearOwners(array, first, free);
     if (free != full) isEmpty = false;
   }
   return isEmpty;
 }
 
-/** Of the blocks of one bitmap word those that belonged to others; nobody owns them, or a free one, any more. */
-function freedIn(array: usize, first: u32, free: u64, full: u64): u64 {
-  let freed: u64 = 0;
+/** Of the blocks of one bitmap word those that belonged to others. */
+function othersIn(array: usize, first: u32, full: u64): u64 {
+  let theirs: u64 = 0;
   for (let left = full; left != 0; left &= left - 1) {
-    const bit = <u32>ctz(left);
-    const owner = loadBlockOwner(array, first + bit);
-    if (owner == 0) continue;
-    const isFree = ((free >> bit) & 1) != 0;
-    if (owner == me && !isFree) continue;
-    storeBlockOwner(array, first + bit, 0);
-    freed |= (<u64>1) << bit;
+    const owner = loadBlockOwner(array, first + <u32>ctz(left));
+    if (owner != 0 && owner != me) theirs |= left & -left;
   }
-  return freed;
+  return theirs;
+}
+
+/** Nobody owns these blocks of one bitmap word, which are free. */
+function clearOwners(array: usize, first: u32, free: u64): void {
+  for (let left = free; left != 0; left &= left - 1) {
+    const block = first + <u32>ctz(left);
+    if (loadBlockOwner(array, block) != 0) storeBlockOwner(array, block, 0);
+  }
 }
 
 // Runs
@@ -204,7 +212,8 @@ function repairRun(head: u32, page: usize, state: u64, limit: u32): u32 {
   const length = lengthOf(head, told, limit);
   const owner = runOwnerIn(state);
   const isGone = owner != 0 && owner != me;
-  for (let distance: u32 = 1; distance < length; distance++) {
+  // From the last to the first, as in every free: if the repairer dies, what is left is a run.
+  for (let distance = length - 1; distance > 0; distance--) {
     const body = pageAt(head + distance);
     correct(body, loadPageState(body), isGone ? <u64>PAGE_FREE : runState(PAGE_BODY, 0, distance, 0));
   }

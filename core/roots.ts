@@ -11,6 +11,7 @@ import { H_ROOTS_LOCK } from "../src/layout/header";
 import { LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../src/layout/result";
 import {
   R_NAME,
+  R_WORD,
   ROOT_FREE,
   ROOT_GENERATION_SHIFT,
   ROOT_NAME_LIMIT_BYTES,

@@ -17,7 +17,7 @@
 
 import { PAGE_FREE, PAGE_HOLLOW, PAGE_TRIMMING } from "../src/layout/page";
 import { casPageState, loadPageState, storePageState } from "./mem-page";
-import { noteFreed, pagesToPass, runState } from "./pages";
+import { noteFreed, pagesToPass, runState, searchFrom } from "./pages";
 import { firstDataPage, me, pageAt, reachablePages, setDetail } from "./state";
 import { sweep } from "./ring";
 
@@ -63,7 +63,9 @@ export function claimHollow(length: u32): u32 {
     }
     index++;
     if (++run < length) continue;
-    // What others have claimed meanwhile they have; the caller finds out when it tries again.
+    // What others have claimed meanwhile they have; the caller finds out when it tries again. It begins here: a search from
+    // elsewhere might be led past these pages by a damaged run, and one would be sent back and forth for ever.
+    searchFrom(index - length, length);
     for (let hollow = index - length; hollow < index; hollow++) {
       if (loadPageState(pageAt(hollow)) == <u64>PAGE_HOLLOW)
         casPageState(pageAt(hollow), <u64>PAGE_HOLLOW, trimming());

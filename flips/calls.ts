@@ -81,6 +81,6 @@ export const lookingCalls: Readonly<Record<string, Call>> = {
 };
 
 /** Whether what was thrown is what the documents promise. */
-export function isCoded(error: unknown): boolean {
+export function isCoded(error: unknown): error is ShoalError {
   return error instanceof ShoalError && error.code.startsWith("ERR_SHOAL_");
 }

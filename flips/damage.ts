@@ -50,7 +50,13 @@ export interface Damage extends Place {
   readonly value: bigint;
 }
 
-type Draw = (image: Image, random: Random) => Place;
+/** What is damaged: a heap whose words can be read and written. */
+export type Target = Pick<
+  Image,
+  "allocator" | "geometry" | "sizePages" | "handles" | "read" | "write" | "lengthBytes"
+>;
+
+type Draw = (image: Target, random: Random) => Place;
 
 const place = (what: string, offset: number, widthBytes: WidthBytes = 4): Place => ({
   what,
@@ -59,7 +65,7 @@ const place = (what: string, offset: number, widthBytes: WidthBytes = 4): Place 
 });
 
 /** A page of the data, one before or one behind it now and then. */
-function somePage({ geometry, sizePages }: Image, random: Random): number {
+function somePage({ geometry, sizePages }: Target, random: Random): number {
   const first = geometry.dataOffset / PAGE_SIZE_BYTES;
   const page = first + random.below(sizePages - first + 1) - (random.once(30) ? 1 : 0);
   return Math.min(page, geometry.spanPages - 1);
@@ -152,14 +158,14 @@ const metadata: Draw = ({ geometry }, random) => {
 
 const general = [constants, variables, slots, roots, anywhere, metadata];
 
-const draws: Readonly<Record<Image["allocator"], readonly Draw[]>> = {
+const draws: Readonly<Record<Target["allocator"], readonly Draw[]>> = {
   slab: [...general, slabTable, slabTable, slabTable, slabSide, slabSide],
   buddy: [...general, buddyTable, buddyTable, buddySide],
   "first-fit": [...general, fitTable, fitTable, fitSide, fitHeader, fitHeader, fitBlocks, fitBlocks],
 };
 
 /** Numbers that mean something to somebody. */
-function bitingNumber({ geometry, sizePages, handles }: Image, { offset }: Place, random: Random): number {
+function bitingNumber({ geometry, sizePages, handles }: Target, { offset }: Place, random: Random): number {
   const { spanPages, dataOffset, tableOffset, tableBytesPerPage } = geometry;
   const sizeBytes = sizePages * PAGE_SIZE_BYTES;
   const ownPage = Math.floor((offset - tableOffset) / tableBytesPerPage);
@@ -212,7 +218,7 @@ function bitingNumber({ geometry, sizePages, handles }: Image, { offset }: Place
 }
 
 /** A state of a slab heap's page: any kind, any owner, lengths that fit and such as do not. */
-function pageState(image: Image, at: Place, random: Random): bigint {
+function pageState(image: Target, at: Place, random: Random): bigint {
   const length = bitingNumber(image, at, random) & 0xffff;
   const other = random.once(2) ? 0 : bitingNumber(image, at, random) & 0xffff;
   const sizeClass = random.pick([0, 1, 2, random.below(CLASS_LAST + 1), CLASS_LAST, CLASS_LAST + 1, 255]);
@@ -225,7 +231,7 @@ function pageState(image: Image, at: Place, random: Random): bigint {
   );
 }
 
-function readWord(image: Image, { offset, widthBytes }: Place): bigint {
+function readWord(image: Target, { offset, widthBytes }: Place): bigint {
   const bytes = new Uint8Array(8);
   image.read(offset, bytes.subarray(0, widthBytes));
   return new DataView(bytes.buffer).getBigUint64(0, true);
@@ -238,7 +244,7 @@ function flip(before: bigint, widthBytes: number, random: Random): bigint {
   return value;
 }
 
-function hostileValue(image: Image, at: Place, draw: Draw, random: Random): bigint {
+function hostileValue(image: Target, at: Place, draw: Draw, random: Random): bigint {
   if (at.widthBytes === 8) {
     if (at.what === "a page's state" && !random.once(4)) return pageState(image, at, random);
     if (random.once(4)) return random.pick([0n, 2n ** 64n - 1n, 2n ** 32n - 1n, (2n ** 32n - 1n) << 32n]);
@@ -251,7 +257,7 @@ function hostileValue(image: Image, at: Place, draw: Draw, random: Random): bigi
 }
 
 /** Damages the image's heap in one place. */
-export function damage(image: Image, random: Random): Damage {
+export function damage(image: Target, random: Random): Damage {
   const draw = random.pick(draws[image.allocator]);
   const at = draw(image, random);
   const before = readWord(image, at);

@@ -65,11 +65,12 @@ export function describeViolation(violation: Violation): string {
 }
 
 export function describeResult(result: Result): string {
-  const { heaps, calls, codedErrors, crashes, hangs, outsideAccesses, heldLocks, mostAccesses, seconds } =
-    result;
+  const { heaps, calls, codedErrors, crashes, hangs, seconds, mostAccesses } = result;
+  const { outsideAccesses, heldLocks, badRepairs } = result;
   return [
     `${heaps} damaged heaps, ${calls} calls in ${seconds} s: ${codedErrors} ended in an error with a code`,
     `${crashes} crashes, ${hangs} hangs, ${outsideAccesses} accesses outside, ${heldLocks} locks left held`,
+    `${badRepairs} heaps that were not sound after a repair`,
     `the longest call made ${mostAccesses} accesses`,
     "",
   ].join("\n");

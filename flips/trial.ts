@@ -4,7 +4,7 @@
 
 import { Heap } from "../src/heap/index.ts";
 import type { AllocatorName } from "../src/heap/index.ts";
-import { H_HEAP_LOCK, H_ROOTS_LOCK, H_SPAN_PAGES, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
+import { H_HEAP_LOCK, H_ROOTS_LOCK, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
 import { useCheckpoint } from "../src/region/core.ts";
 import { changingCalls, isCoded, lookingCalls } from "./calls.ts";
 import type { Hand } from "./calls.ts";
@@ -51,6 +51,8 @@ interface Scene {
   readonly damages: string[];
   readonly trial: Trial;
   readonly meter: Meter;
+  /** What the segment may grow to: the longest span that anybody who opened it was told of. */
+  spanBytes: number;
 }
 
 function note(scene: Scene, fault: Fault, call: string, message: string): void {
@@ -92,6 +94,7 @@ function openAgain(scene: Scene, hand: Hand): void {
   const readOnly = random.once(6);
   const heap = attempt(scene, "open", () => Heap.open(image.name, { ...image.opening, readOnly }));
   if (heap === undefined) return;
+  scene.spanBytes = Math.max(scene.spanBytes, heap.region.spanBytes);
   callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, SOME_CALLS);
   attempt(scene, "close", () => heap.close());
 }
@@ -120,6 +123,8 @@ function checkRepair(scene: Scene, heap: Heap, hand: Hand): void {
   scene.image.dismiss();
   const report = attempt(scene, "repair", () => heap.verify({ repair: true }));
   if (report === undefined) return;
+  // From now on it is what the repairer knew.
+  scene.spanBytes = heap.region.spanBytes;
   const codes = report.problems.map(({ message }) => message);
   if (codes.length > 0) note(scene, "repair", "repair", `what is left: ${codes.slice(0, 5).join("; ")}`);
   callAll(scene, heap, hand, changingCalls, SOME_CALLS);
@@ -129,6 +134,18 @@ function checkRepair(scene: Scene, heap: Heap, hand: Hand): void {
     .filter(({ code }) => code !== "root" && code !== "owner-gone")
     .map(({ message }) => message);
   if (again.length > 0) note(scene, "repair", "verify", `wrong again: ${again.join("; ")}`);
+  checkAdmission(scene);
+}
+
+/** Others can open what was repaired, unless it says that it was removed: that is not undone. */
+function checkAdmission(scene: Scene): void {
+  const { image } = scene;
+  try {
+    Heap.open(image.name, image.opening).close();
+  } catch (error) {
+    if (isCoded(error) && error.code === "ERR_SHOAL_RETIRED") return;
+    note(scene, "repair", "open", `nobody can open it: ${String(error)}`);
+  }
 }
 
 function play(scene: Scene): void {
@@ -157,12 +174,9 @@ function play(scene: Scene): void {
   }
   if (scene.trial.violations.length === 0 && random.once(2)) checkRepair(scene, heap, hand);
   attempt(scene, "close", () => heap.close());
-  // As large as the header says by then that it may become: who opened it when that was damaged has believed it.
-  const span = new Uint32Array(1);
-  image.read(H_SPAN_PAGES, new Uint8Array(span.buffer));
-  const most = Math.max(image.geometry.spanPages, span[0]!) * PAGE_SIZE_BYTES;
   const length = image.lengthBytes();
-  if (length > most) note(scene, "outside", "close", `the segment has ${length} bytes, its span is ${most}`);
+  if (length > scene.spanBytes)
+    note(scene, "outside", "close", `the segment has ${length} bytes, its span is ${scene.spanBytes}`);
 }
 
 /** Damages the heap that `seed` names, and makes all calls on it. */
@@ -170,7 +184,8 @@ export function runTrial(allocator: AllocatorName, seed: number): Trial {
   const random = makeRandom(seed);
   const image = imageOf(allocator, random.below(IMAGE_COUNT));
   const trial: Trial = { calls: 0, codedErrors: 0, mostAccesses: 0, mostBy: "", violations: [] };
-  const scene: Scene = { image, random, seed, damages: [], trial, meter };
+  const spanBytes = image.geometry.spanPages * PAGE_SIZE_BYTES;
+  const scene: Scene = { image, random, seed, damages: [], trial, meter, spanBytes };
   image.restore();
   useCheckpoint(meter.hook);
   try {

@@ -3,6 +3,7 @@
 import { buddyCases } from "./crash-buddy.ts";
 import { channelCases } from "./crash-channel.ts";
 import { fitCases } from "./crash-fit.ts";
+import { repairCases } from "./crash-repair.ts";
 import { segmentCases } from "./crash-segment.ts";
 import { slabCases } from "./crash-slab.ts";
 import type { CrashScene } from "./crash.ts";
@@ -12,10 +13,11 @@ export interface CrashCase {
   prepare(): CrashScene;
 }
 
-export const crashCases = (): readonly CrashCase[] => [
+export const crashCases = (isDeep = false): readonly CrashCase[] => [
   ...segmentCases,
   ...slabCases,
   ...buddyCases,
   ...fitCases,
   ...channelCases,
+  ...repairCases(isDeep),
 ];

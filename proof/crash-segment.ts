@@ -34,7 +34,7 @@ const THIRD = 3;
 const makeRegion = (): World => makeWorld(2, 2, 4, PLAIN);
 
 /** An instance whose accesses call the trigger. */
-function watched<T>(trigger: Trigger, make: () => T): T {
+export function watched<T>(trigger: Trigger, make: () => T): T {
   useCheckpoint(trigger.hook);
   try {
     return make();

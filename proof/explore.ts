@@ -5,8 +5,12 @@
  * is, and what its result will be judged by. A state that was met before is not left again, and neither is one in which some
  * participant stands before an access that none of the others can notice: then that one goes first, since going later would
  * make no difference. (Which words can be noticed is found out on the way: a word that one participant writes and another
- * touches. When the search learns of a new one it begins again.) So the search needs no bound on the number of preemptions;
- * it takes one to find the simplest schedule that shows a fault.
+ * touches. When the search learns of a new one it begins again.) So the search needs no bound on the number of preemptions.
+ *
+ * It takes one where there are too many states, and to find the simplest schedule that shows a fault. A preemption is a switch
+ * away from a participant that could go on, between two accesses that others can notice: those that nobody notices belong to the
+ * one before them. (In any schedule they can be moved there, and that makes no switch more.) A state is left again when it is
+ * met with fewer preemptions behind it than ever before: see `isCovered`.
  */
 
 import type { Access, Participant, Position } from "./coroutine.ts";
@@ -18,6 +22,8 @@ import type { Journal } from "./journal.ts";
 export interface View {
   /** The indexes of the participants that have made the steps up to here, in order. */
   readonly path: readonly number[];
+  /** Of each of these steps: it was made because nobody could notice it. */
+  readonly alone: readonly boolean[];
   readonly positions: readonly Position[];
   /** For each participant the set of those (a bit for each index) that had ended before its first step that others notice. */
   readonly before: readonly number[];
@@ -96,14 +102,37 @@ export function explore(search: Search, touches: Touches): Explored {
   }
 }
 
+/** Bits of a number in which it is noted how often a state was met with how many preemptions left: so many for each `last`. */
+const coverBits = 3;
+const coverMask = (1 << coverBits) - 1;
+
+function cover(known: number, last: number, left: number): number {
+  const shift = (last + 1) * coverBits;
+  const before = (known >>> shift) & coverMask;
+  return (known & ~(coverMask << shift)) | (Math.max(before, left + 1) << shift);
+}
+
+/**
+ * Whether all that can come of a state, with so many preemptions left, has been tried: it was met with the same one running, or
+ * with nobody, and as many left; or with another one running and one more, which is enough to switch.
+ */
+function isCovered(known: number, last: number, left: number): boolean {
+  for (let other = -1; known >>> ((other + 1) * coverBits) !== 0; other++) {
+    const met = ((known >>> ((other + 1) * coverBits)) & coverMask) - 1;
+    if (met >= (other === last || other === -1 ? left : left + 1)) return true;
+  }
+  return false;
+}
+
 /** Undefined: a shared word was found that the walk did not know of. */
 function walk(search: Search, touches: Touches): Explored | undefined {
   const { journal, participants, preemptions } = search;
   const seen = new Map<number, number>();
   const path: number[] = [];
+  const alone: boolean[] = [];
   const positions = participants.map((one) => one.position());
   const before = participants.map(() => -1);
-  const view: View = { path, positions, before };
+  const view: View = { path, alone, positions, before };
   let [schedules, steps] = [0, 0];
   let isStale = false;
   let isOver = false;
@@ -122,19 +151,18 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     positions.reduce((set, { isDone }, index) => (isDone ? set | (1 << index) : set), 0);
 
   /** The participant whose next access the others cannot notice; -1 = each one's can be. */
-  const unnoticed = (): number => {
-    if (preemptions !== undefined) return -1;
-    return positions.findIndex(({ isDone, next }, index) => !isDone && !touches.isNoticed(index, next));
-  };
+  const unnoticed = (): number =>
+    positions.findIndex(({ isDone, next }, index) => !isDone && !touches.isNoticed(index, next));
 
+  /** `last` made the last step that is noticed (-1: nobody that could go on); so many preemptions are left. */
   const visit = (last: number, left: number): void => {
-    const key = keyOf() + (preemptions === undefined ? 0 : last + 1);
+    const key = keyOf();
     const known = seen.get(key);
-    if (known !== undefined && known >= left) {
+    if (known !== undefined && isCovered(known, last, left)) {
       schedules++;
       return;
     }
-    seen.set(key, left);
+    seen.set(key, cover(known ?? 0, last, left));
     isOver ||= search.isOver?.(seen.size) === true;
     if (isOver) return;
     if (known === undefined) search.onState?.(view);
@@ -143,32 +171,39 @@ function walk(search: Search, touches: Touches): Explored | undefined {
       search.onEnd(view);
       return;
     }
-    const alone = unnoticed();
+    const quiet = unnoticed();
     for (let index = 0; index < positions.length && goesOn(); index++) {
-      if (positions[index]!.isDone || (alone !== -1 && index !== alone)) continue;
+      if (positions[index]!.isDone || (quiet !== -1 && index !== quiet)) continue;
       const isPreemption =
-        preemptions !== undefined && last !== -1 && index !== last && !positions[last]!.isDone;
+        preemptions !== undefined &&
+        quiet === -1 &&
+        last !== -1 &&
+        index !== last &&
+        !positions[last]!.isDone;
       if (isPreemption && left === 0) continue;
-      take(index, alone === index, isPreemption ? left - 1 : left);
+      take(index, quiet === index, last, isPreemption ? left - 1 : left);
     }
   };
 
   const goesOn = (): boolean => !isStale && !isOver;
 
   /** One step of a participant, all that comes after it, and back. */
-  const take = (index: number, isAlone: boolean, left: number): void => {
+  const take = (index: number, isAlone: boolean, last: number, left: number): void => {
     const participant = participants[index]!;
     const position = positions[index]!;
     const mark = journal.mark();
     const hadBegun = before[index]!;
-    if (touches.add(index, position.next) && preemptions === undefined) isStale = true;
+    if (touches.add(index, position.next)) isStale = true;
     if (!isAlone && hadBegun === -1) before[index] = endedSet();
     participant.step();
     steps++;
     positions[index] = participant.position();
     path.push(index);
-    visit(index, left);
+    alone.push(isAlone);
+    const now = isAlone ? last : index;
+    visit(preemptions === undefined || now === -1 || positions[now]!.isDone ? -1 : now, left);
     path.pop();
+    alone.pop();
     journal.undoTo(mark);
     participant.restore(position);
     positions[index] = position;
@@ -176,6 +211,6 @@ function walk(search: Search, touches: Touches): Explored | undefined {
   };
 
   visit(-1, preemptions ?? 0);
-  if (isStale && preemptions === undefined && !isOver) return undefined;
+  if (isStale && !isOver) return undefined;
   return { schedules, states: seen.size, steps, isWhole: !isOver };
 }

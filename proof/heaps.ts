@@ -46,8 +46,13 @@ const contents: Readonly<Record<HeapKind, Contents>> = {
 };
 
 /** A heap with few pages and two roots, and a page of the memory behind it for the participants' stacks. */
-export function makeHeap(kind: HeapKind, dataPages: number, sparePages: number): World {
-  const world = makeWorld(dataPages, sparePages, SLOT_COUNT, contents[kind], 1);
+export function makeHeap(
+  kind: HeapKind,
+  dataPages: number,
+  sparePages: number,
+  slotCount = SLOT_COUNT,
+): World {
+  const world = makeWorld(dataPages, sparePages, slotCount, contents[kind], 1);
   new DataView(world.memory.buffer).setUint32(H_ROOT_COUNT, 2, true);
   world.survey.attach();
   return { ...world, geometry: { ...world.geometry, rootCount: 2 } };

@@ -45,10 +45,20 @@ function readNumber(text: string, name: string, least: number): number {
 }
 
 function toJson(result: ProofResult, seed: number): string {
-  const { sites, sitesHit, violations, seconds, isInterrupted, cut, deaths } = result;
+  const { sites, sitesHit, violations, seconds, isInterrupted, bounded, cut, deaths } = result;
   const { operations, crashPoints, recovererCrashPoints, schedules, steps } = result;
   const counts = { sites, sitesHit: sitesHit.size, operations, crashPoints, recovererCrashPoints };
-  const rest = { schedules, steps, deaths, cut, violations: violations.length, seed, seconds, isInterrupted };
+  const rest = {
+    schedules,
+    steps,
+    deaths,
+    bounded,
+    cut,
+    violations: violations.length,
+    seed,
+    seconds,
+    isInterrupted,
+  };
   return JSON.stringify({ ...counts, ...rest, found: violations.slice(0, mostShown) });
 }
 
@@ -58,7 +68,8 @@ function printResult(result: ProofResult, seed: number): void {
   print(`${operations} operations and races`);
   print(`${crashPoints} crash points, ${recovererCrashPoints} of recoverers`);
   print(`${result.schedules} schedules of ${result.steps} steps, ${result.deaths} deaths in them`);
-  if (result.cut > 0) print(`${result.cut} races were too large to be gone through whole`);
+  if (result.bounded > 0) print(`${result.bounded} races were gone through up to 3 preemptions, not whole`);
+  if (result.cut > 0) print(`${result.cut} races were broken off`);
   print(`${result.seconds} s, seed ${seed}${result.isInterrupted ? ", interrupted" : ""}`);
   for (const { name, message, replay: line } of result.violations.slice(0, mostShown))
     print(`\nVIOLATION ${name}\n  ${message.replaceAll("\n", "\n  ")}\n  again: ${line}`);

@@ -54,12 +54,12 @@ interface Part {
   setUp(scene: Scene): Operations;
 }
 
-function must(handle: number): number {
+export function must(handle: number): number {
   assert.notEqual(handle, 0, "the set-up has room");
   return handle >>> 0;
 }
 
-function allocOwned(core: HeapCore, sizeBytes: number): number {
+export function allocOwned(core: HeapCore, sizeBytes: number): number {
   const handle = core.allocWith(sizeBytes, 0, 1, 0);
   if (handle !== 0) return handle >>> 0;
   core.noteStorage(core.errorDetail());
@@ -67,14 +67,14 @@ function allocOwned(core: HeapCore, sizeBytes: number): number {
 }
 
 /** A participant that dies before its access number `at`. */
-function dieAt(world: World, slot: number, at: number, step: (core: HeapCore) => void): void {
+export function dieAt(world: World, slot: number, at: number, step: (core: HeapCore) => void): void {
   const trigger = makeTrigger();
   const core = enter(world, slot, trigger);
   trigger.arm(at, "kill");
   assert.ok(!survives(() => step(core)), `the step makes more than ${at} accesses`);
 }
 
-function nameRoot(world: World, slot: number, core: HeapCore, name: string, handle: number): void {
+export function nameRoot(world: World, slot: number, core: HeapCore, name: string, handle: number): void {
   assert.equal(core.lockRoots(), OK);
   assert.equal(core.rootSet(writeName(world, slot, name), handle, 0), OK);
   core.unlockRoots();

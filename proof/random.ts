@@ -6,11 +6,13 @@ import type { HeapCore } from "../src/region/core.ts";
 import { heapKinds, rootNames } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
 import type { Block, Operation, Operations } from "./operations.ts";
-import { judge, prepareRace, recoverDead } from "./race.ts";
-import type { Race, Stage } from "./race.ts";
+import { prepareRace } from "./race.ts";
+import type { Race } from "./race.ts";
 import { sizesOf } from "./races.ts";
 import { violationOf } from "./run-race.ts";
-import type { Schedule } from "./run-race.ts";
+import { runPlan } from "./schedule.ts";
+import type { Plan } from "./schedule.ts";
+import { shrink } from "./shrink.ts";
 import type { Tally } from "./tally.ts";
 
 /** Numbers from 0 to below 1 (mulberry32). */
@@ -86,62 +88,44 @@ export function randomRace(heap: HeapKind, seed: number): Race {
   };
 }
 
-/** Begins, and makes steps in a random order, up to where all have ended or one dies. */
-function runSchedule(stage: Stage, draw: Draw): Schedule {
-  const { participants } = stage;
-  const path: number[] = [];
-  stage.begin();
+/** Steps in a random order, up to where all have ended or one dies. */
+function randomPlan(participants: number, draw: Draw): Plan {
   const isDying = draw() < 0.4;
   // Mostly short rows of steps: what is interleaved finely, and what is not, both turn up.
   const change = pick(draw, [0.03, 0.1, 0.3]);
   const deathAt = isDying ? Math.floor(draw() * 120) : -1;
-  let now = Math.floor(draw() * participants.length);
-  for (;;) {
-    const left = participants.flatMap((one, index) => (one.position().isDone ? [] : [index]));
-    if (left.length === 0) return { path };
-    if (!left.includes(now) || draw() < change) now = pick(draw, left);
-    if (path.length === deathAt) return { path, death: { index: now, isRecoveredFirst: draw() < 0.5 } };
-    path.push(now);
-    participants[now]!.step();
-  }
+  let now = Math.floor(draw() * participants);
+  let isDead = false;
+  return {
+    next(left, made) {
+      if (!left.includes(now) || draw() < change) now = pick(draw, left);
+      isDead = made === deathAt;
+      return isDead ? undefined : now;
+    },
+    death: () => (isDead ? { index: now, isRecoveredFirst: draw() < 0.5 } : undefined),
+  };
 }
 
-function finish(stage: Stage, { death }: Schedule): void {
-  const { participants } = stage;
-  if (death?.isRecoveredFirst === true) recoverDead(stage, [death.index]);
-  participants.forEach((one, index) => {
-    if (index !== death?.index && !one.position().isDone) one.finish();
-  });
-  judge(
-    stage,
-    participants.map((one) => one.position()),
-    participants.map(() => -1),
-    false,
-  );
-}
-
-/** Runs `count` random schedules of a seed's race, or as many as go well. */
-export function runRandom(heap: HeapKind, seed: number, count: number, tally: Tally): void {
-  const stage = prepareRace(randomRace(heap, seed));
+/** Runs `count` random schedules of a race, or as many as go well; of one that does not the least that shows it is told. */
+export function runAtRandom(race: Race, name: string, seed: number, count: number, tally: Tally): void {
+  const stage = prepareRace(race);
   tally.operations++;
   const draw = makeDraw(~seed);
-  const mark = stage.journal.mark();
-  const found = tally.violations.length;
-  for (let schedule = 0; schedule < count && tally.violations.length === found; schedule++) {
-    stage.aside(() => {
-      const ran = runSchedule(stage, draw);
-      tally.schedules++;
-      tally.steps += ran.path.length;
-      if (ran.death !== undefined) tally.deaths++;
-      try {
-        finish(stage, ran);
-      } catch (error) {
-        tally.violations.push(violationOf(`random/${heap}/${seed}`, ran, error as Error));
-      } finally {
-        stage.journal.undoTo(mark);
-      }
-    });
+  for (let number = 0; number < count; number++) {
+    const { schedule, error } = runPlan(stage, randomPlan(stage.participants.length, draw));
+    tally.schedules++;
+    tally.steps += schedule.path.length;
+    if (schedule.death !== undefined) tally.deaths++;
+    if (error === undefined) continue;
+    const least = shrink(stage, schedule) ?? { schedule, error };
+    tally.violations.push(violationOf(name, least.schedule, least.error));
+    return;
   }
+}
+
+/** The random race of a seed. */
+export function runRandom(heap: HeapKind, seed: number, count: number, tally: Tally): void {
+  runAtRandom(randomRace(heap, seed), `random/${heap}/${seed}`, seed, count, tally);
 }
 
 /** The heap and seed of the random race number `index` from `seed` on. */

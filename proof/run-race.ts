@@ -3,56 +3,22 @@
  */
 
 import { explore, makeTouches } from "./explore.ts";
-import type { View } from "./explore.ts";
+import type { Touches, View } from "./explore.ts";
 import { joinHash, mixHigh, mixLow } from "./journal.ts";
 import { judge, prepareRace, recoverDead } from "./race.ts";
 import type { Race, Stage } from "./race.ts";
+import { pathOf, runSchedule, showSchedule } from "./schedule.ts";
+import type { Death, Schedule } from "./schedule.ts";
+import { shrink } from "./shrink.ts";
 import type { Tally, Violation } from "./tally.ts";
 
 export interface RaceOptions {
-  /** At most so many states are met. */
+  /** A race that has more states is gone through up to three preemptions instead. */
   readonly mostStates: number;
   /** Of the deaths that differ, one in so many is tried; 0 = none. */
   readonly deathStride: number;
   /** True: stop here. */
   isOver(): boolean;
-}
-
-/** A schedule: who makes a step, again and again; then perhaps somebody dies and is recovered, before or after the rest go on. */
-export interface Schedule {
-  readonly path: readonly number[];
-  readonly death?: Death;
-}
-
-interface Death {
-  readonly index: number;
-  readonly isRecoveredFirst: boolean;
-}
-
-/** As text: `0*12 1*3 0!` – participant 0 makes 12 steps, 1 makes 3, 0 dies; `!!` = it is recovered before 1 goes on. */
-export function showSchedule({ path, death }: Schedule): string {
-  const parts: string[] = [];
-  for (let at = 0; at < path.length;) {
-    let end = at;
-    while (path[end] === path[at]) end++;
-    parts.push(`${path[at]}*${end - at}`);
-    at = end;
-  }
-  if (death !== undefined) parts.push(`${death.index}${death.isRecoveredFirst ? "!!" : "!"}`);
-  return parts.join(" ");
-}
-
-export function parseSchedule(text: string): Schedule {
-  const path: number[] = [];
-  let death: Death | undefined;
-  for (const part of text.split(" ").filter((one) => one !== "")) {
-    const match = /^(\d)(?:\*(\d+)|(!!?))$/.exec(part);
-    if (match === null) throw new Error(`"${part}" is no part of a schedule: write 0*12 or 0!`);
-    const index = Number(match[1]);
-    if (match[3] !== undefined) death = { index, isRecoveredFirst: match[3] === "!!" };
-    else for (let count = Number(match[2]); count > 0; count--) path.push(index);
-  }
-  return death === undefined ? { path } : { path, death };
 }
 
 export const raceName = ({ heap, name }: Race): string => `${heap}/${name}`;
@@ -88,7 +54,7 @@ function die(stage: Stage, view: View, death: Death, known: Set<number>): void {
       judge(stage, positions, view.before, isKnown);
       if (!death.isRecoveredFirst) known.add(key);
     } catch (error) {
-      throw new FoundError({ path: [...view.path], death }, error as Error);
+      throw new FoundError({ path: pathOf(view), death }, error as Error);
     } finally {
       journal.undoTo(mark);
     }
@@ -118,25 +84,45 @@ function makeDeathFilter(stage: Stage, stride: number): (view: View, index: numb
   };
 }
 
-/** One search of a race's schedules. Throws FoundError. */
-function search(race: Race, tally: Tally, options: RaceOptions, preemptions?: number): boolean {
+/** Searches of one race's schedules, which share what they find out. */
+type Search = (mostStates: number, preemptions?: number) => boolean;
+
+/** Each search returns whether it has gone through all, and throws FoundError. */
+function makeSearch(race: Race, tally: Tally, options: RaceOptions): Search {
   const stage = prepareRace(race);
   stage.begin();
   const known = new Set<number>();
   const isNewDeath = makeDeathFilter(stage, options.deathStride);
+  const touches = makeTouches(stage.world.memory);
+  return (mostStates, preemptions) =>
+    search({ stage, known, isNewDeath, touches, tally, options }, mostStates, preemptions);
+}
+
+interface Searching {
+  readonly stage: Stage;
+  /** Memories that were judged. */
+  readonly known: Set<number>;
+  readonly isNewDeath: ReturnType<typeof makeDeathFilter>;
+  readonly touches: Touches;
+  readonly tally: Tally;
+  readonly options: RaceOptions;
+}
+
+function search(searching: Searching, mostStates: number, preemptions: number | undefined): boolean {
+  const { stage, known, isNewDeath, touches, tally, options } = searching;
   const { journal, participants } = stage;
   const explored = explore(
     {
       journal,
       participants,
       ...(preemptions === undefined ? {} : { preemptions }),
-      isOver: (states) => states > options.mostStates || options.isOver(),
+      isOver: (states) => states > mostStates || options.isOver(),
       onEnd(view) {
         const key = joinHash(journal.low(), journal.high());
         try {
           stage.aside(() => judge(stage, view.positions, view.before, known.has(key)));
         } catch (error) {
-          throw new FoundError({ path: [...view.path] }, error as Error);
+          throw new FoundError({ path: pathOf(view) }, error as Error);
         }
         known.add(key);
       },
@@ -149,18 +135,23 @@ function search(race: Race, tally: Tally, options: RaceOptions, preemptions?: nu
         }
       },
     },
-    makeTouches(stage.world.memory),
+    touches,
   );
   tally.schedules += explored.schedules;
   tally.steps += explored.steps;
   return explored.isWhole;
 }
 
+/** What a race too large to be gone through whole is gone through to. */
+export const PREEMPTIONS = 3;
+
 /** Of a failing race, the schedule with the fewest preemptions that shows it; else the one that was found. */
 function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundError): FoundError {
-  for (let preemptions = 0; preemptions <= 3; preemptions++) {
+  // A search that was left by an error has left the memory as it was then.
+  const searchAgain = makeSearch(race, tally, options);
+  for (let preemptions = 0; preemptions <= PREEMPTIONS; preemptions++) {
     try {
-      search(race, tally, { ...options, mostStates: 200_000 }, preemptions);
+      searchAgain(200_000, preemptions);
     } catch (error) {
       if (error instanceof FoundError) return error;
       throw error;
@@ -173,35 +164,22 @@ function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundEr
 export function runRace(race: Race, tally: Tally, options: RaceOptions): void {
   tally.operations++;
   try {
-    if (!search(race, tally, options)) tally.cut++;
+    const goThrough = makeSearch(race, tally, options);
+    if (goThrough(options.mostStates)) return;
+    if (goThrough(Infinity, PREEMPTIONS)) tally.bounded++;
+    else tally.cut++;
   } catch (error) {
     if (!(error instanceof FoundError)) throw error;
     const { schedule, cause } = simplest(race, tally, options, error);
-    tally.violations.push(violationOf(`race/${raceName(race)}`, schedule, cause as Error));
+    const least = shrink(prepareRace(race), schedule) ?? { schedule, error: cause as Error };
+    tally.violations.push(violationOf(`race/${raceName(race)}`, least.schedule, least.error));
   }
 }
 
 /** Runs one schedule of a race; throws what is wrong. Whoever is not at its end when the schedule is goes on to it. */
-export function replayRace(race: Race, { path, death }: Schedule): void {
-  const stage = prepareRace(race);
-  stage.begin();
-  const { participants } = stage;
-  for (const index of path) {
-    if (participants[index]?.position().isDone !== false)
-      throw new Error(`participant ${index} makes no more steps: the schedule is another race's`);
-    participants[index].step();
-  }
-  const before = participants.map(() => -1);
-  const positions = participants.map((one) => one.position());
-  if (death !== undefined) {
-    die(stage, { path, positions, before }, death, new Set());
-    return;
-  }
-  for (const one of participants) if (!one.position().isDone) one.finish();
-  judge(
-    stage,
-    participants.map((one) => one.position()),
-    before,
-    false,
-  );
+export function replayRace(race: Race, schedule: Schedule): void {
+  const outcome = runSchedule(prepareRace(race), schedule);
+  if (outcome.isVoid || outcome.schedule.path.length < schedule.path.length)
+    throw new Error("somebody makes no more steps: the schedule is another race's");
+  if (outcome.error !== undefined) throw outcome.error;
 }

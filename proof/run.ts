@@ -6,7 +6,8 @@ import { crashEverywhere } from "./crash.ts";
 import { heapKinds } from "./heaps.ts";
 import { randomNumber, randomRace, runRandom } from "./random.ts";
 import { races } from "./races.ts";
-import { parseSchedule, raceName, replayRace, runRace } from "./run-race.ts";
+import { raceName, replayRace, runRace } from "./run-race.ts";
+import { parseSchedule } from "./schedule.ts";
 import { makeTally } from "./tally.ts";
 import type { Tally, Violation } from "./tally.ts";
 
@@ -33,7 +34,7 @@ export interface Watcher {
 }
 
 /** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
-export const usual = { deathStride: 24, mostStates: 30_000, randomRaces: 300, randomSchedules: 12 };
+export const usual = { deathStride: 24, mostStates: 100_000, randomRaces: 300, randomSchedules: 12 };
 const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
 
 interface Part {
@@ -45,7 +46,7 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
   const { isDeep, seed, only = "" } = options;
   const extent = isDeep ? deep : usual;
   const isWanted = (name: string): boolean => name.includes(only);
-  for (const one of crashCases()) {
+  for (const one of crashCases(isDeep)) {
     const name = `crash/${one.name}`;
     if (isWanted(name)) yield { name, run: (tally) => runCrash(name, tally, isDeep) };
   }
@@ -77,7 +78,7 @@ function runPart({ name, run }: Part, tally: Tally): void {
 }
 
 function runCrash(name: string, tally: Tally, isDeep: boolean): void {
-  const found = crashCases().find((one) => `crash/${one.name}` === name);
+  const found = crashCases(true).find((one) => `crash/${one.name}` === name);
   if (found === undefined) throw new Error(`there is no ${name}`);
   try {
     crashEverywhere(found.prepare(), { tally, isDeep });
@@ -88,7 +89,7 @@ function runCrash(name: string, tally: Tally, isDeep: boolean): void {
 }
 
 const countOf = (options: ProofOptions): number =>
-  crashCases().length + races.length + (options.isDeep ? 0 : usual.randomRaces);
+  crashCases(options.isDeep).length + races.length + (options.isDeep ? 0 : usual.randomRaces);
 
 export function runProof(options: ProofOptions, watcher: Watcher): ProofResult {
   const startedAt = performance.now();

@@ -19,7 +19,9 @@ export interface Tally {
   steps: number;
   /** Deaths in the middle of them. */
   deaths: number;
-  /** Races that were too large to be gone through whole. */
+  /** Races that were too large to be gone through whole: they were up to three preemptions. */
+  bounded: number;
+  /** Races that were not even that: it was told to stop. */
   cut: number;
   readonly sitesHit: Set<number>;
   readonly violations: Violation[];
@@ -33,6 +35,7 @@ export function makeTally(): Tally {
     schedules: 0,
     steps: 0,
     deaths: 0,
+    bounded: 0,
     cut: 0,
     sitesHit: new Set(),
     violations: [],

@@ -9,9 +9,9 @@ import { ShoalError } from "../errors.ts";
 import { H_SIZE_PAGES, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { instantiateRepair } from "../region/core.ts";
 import type { Repair } from "../region/core.ts";
-import { restoreConstants } from "../region/header.ts";
 import type { Region } from "../region/index.ts";
 import { aloneIn } from "../region/participants.ts";
+import { cutToSpan, restoreHeader } from "../region/restore.ts";
 import { guarded } from "../region/traps.ts";
 import { makeRoots } from "./roots.ts";
 import { verifyHeap } from "./verify.ts";
@@ -72,6 +72,10 @@ function headerProblem(offset: number): Problem {
   };
 }
 
+function lengthProblem(offset: number): Problem {
+  return { code: "length", message: `the segment was longer than its span (at offset ${offset})`, offset };
+}
+
 /** By handle: each is there once, and of this size. */
 function sizesOf(blocks: readonly BlockInfo[]): ReadonlyMap<number, number> {
   return new Map(blocks.map(({ handle, sizeBytes }) => [handle, sizeBytes]));
@@ -83,13 +87,15 @@ function sizesOf(blocks: readonly BlockInfo[]): ReadonlyMap<number, number> {
  * @throws ERR_SHOAL_IN_USE (somebody else who lives has it open), ERR_SHOAL_CORRUPT (its header cannot be one)
  */
 export function repairHeap(region: Region): RepairReport {
-  const { seat, slotIndex, overlay, geometry } = region.session;
+  const { seat, slotIndex, overlay } = region.session;
   // What the dead were in the middle of is finished from what they noted, if that can still be read.
   attempt(() => region.recover());
   return aloneIn(seat, slotIndex, () => {
-    const wrong = restoreConstants(overlay.memory.buffer, geometry);
+    const stray = restoreHeader(region.session);
     const core = instantiateRepair(overlay.memory);
-    if (correctSize(region, core)) wrong.push(H_SIZE_PAGES);
+    if (correctSize(region, core)) stray.push(H_SIZE_PAGES);
+    const wrong = stray.map(headerProblem);
+    if (cutToSpan(region.session)) wrong.push(lengthProblem(region.spanBytes));
     region.catchUp();
     const roots = makeRoots(region);
     const before = verifyHeap(region);
@@ -102,10 +108,7 @@ export function repairHeap(region: Region): RepairReport {
     const names = new Set(roots.list().map(({ name }) => name));
     return {
       ...after,
-      repaired: [
-        ...wrong.map(headerProblem),
-        ...before.problems.filter(({ code, offset }) => !left.has(`${code} ${offset}`)),
-      ],
+      repaired: [...wrong, ...before.problems.filter(({ code, offset }) => !left.has(`${code} ${offset}`))],
       lost: {
         blocks: blocksBefore.filter(({ handle, sizeBytes }) => sizes.get(handle) !== sizeBytes),
         roots: rootsBefore.map(({ name }) => name).filter((name) => !names.has(name)),

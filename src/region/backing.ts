@@ -41,6 +41,8 @@ export interface Backing {
   sign(signature: Uint8Array): void;
   /** Makes sure of storage for ranges of bytes, lengthening the object if need be. */
   reserve(ranges: readonly { offset: number; lengthBytes: number }[]): void;
+  /** Makes the object no longer than so many bytes. (A System V segment is never longer than it was made.) */
+  cut(lengthBytes: number): void;
   /** Whether the name still leads to this object. */
   isNamed(): boolean;
   /** Whether the object has lost its name since it was created; cheaper than isNamed. */

@@ -11,7 +11,7 @@ import { resolve } from "node:path";
 import { shoalError } from "../errors.ts";
 import { BACKEND_ANONYMOUS, BACKEND_FILE, BACKEND_POSIX } from "../layout/header.ts";
 import { checkResult } from "../os/errno.ts";
-import { close, fallocate, fstat, memfdCreate, open, shmOpen, shmUnlink } from "../os/index.ts";
+import { close, fallocate, fstat, ftruncate, memfdCreate, open, shmOpen, shmUnlink } from "../os/index.ts";
 import type { FileStatus } from "../os/index.ts";
 import { native } from "../os/native.ts";
 import type { Backend, Backing } from "./backing.ts";
@@ -64,6 +64,7 @@ function makeFileBacking(parts: FileBackingParts): Backing {
         if (lengthBytes > 0) fallocate(fd, offset, lengthBytes);
       }
     },
+    cut: (lengthBytes) => ftruncate(fd, lengthBytes),
     isNamed: () => isSameFile(fd, parts.reopen),
     // A memory file never had a link.
     isRemoved: () => sharedFd < 0 && fstat(fd).linkCount === 0,

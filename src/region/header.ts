@@ -179,8 +179,8 @@ export function checkObjectSize(header: Header, objectBytes: number, name: strin
   );
 }
 
-/** The constants of the header, with their offsets. */
-const CONSTANTS: readonly (readonly [offset: number, of: keyof Geometry])[] = [
+/** The constants of the header that are the geometry's, with their offsets. */
+export const CONSTANTS: readonly (readonly [offset: number, of: keyof Geometry])[] = [
   [layout.H_ALLOCATOR, "allocator"],
   [layout.H_SPAN_PAGES, "spanPages"],
   [layout.H_GROW_STEP_PAGES, "growStepPages"],
@@ -197,19 +197,8 @@ const CONSTANTS: readonly (readonly [offset: number, of: keyof Geometry])[] = [
   [layout.H_MAX_SHIFT, "maxShift"],
 ];
 
-function strayIn(view: DataView, geometry: Geometry): (typeof CONSTANTS)[number][] {
-  return CONSTANTS.filter(([offset, of]) => view.getUint32(offset, true) !== geometry[of]);
-}
-
-/** Offset of the first constant in the header of this segment that is not what the geometry says; 0 = they are all. */
+/** Offset of the first of these in the header of this segment that is not what the geometry says; 0 = they are all. */
 export function firstStrayConstant(buffer: ArrayBufferLike, geometry: Geometry): number {
-  return strayIn(new DataView(buffer, 0, layout.HEADER_SIZE_BYTES), geometry)[0]?.[0] ?? 0;
-}
-
-/** Makes them so again. Offsets of those that were not. */
-export function restoreConstants(buffer: ArrayBufferLike, geometry: Geometry): number[] {
   const view = new DataView(buffer, 0, layout.HEADER_SIZE_BYTES);
-  const stray = strayIn(view, geometry);
-  for (const [offset, of] of stray) view.setUint32(offset, geometry[of], true);
-  return stray.map(([offset]) => offset);
+  return CONSTANTS.find(([offset, of]) => view.getUint32(offset, true) !== geometry[of])?.[0] ?? 0;
 }

@@ -82,6 +82,7 @@ function makeSysvBacking(name: SysvName, id: number, lockFd: number): Backing {
         },
       );
     },
+    cut() {},
     isNamed: () => isNamed(name, id, lockFd),
     isRemoved: () => !isNamed(name, id, lockFd),
     unlink() {

@@ -21,6 +21,8 @@ import {
   P_BLOCK_SIZE,
   P_FIRST,
   PAGE_HOLLOW,
+  PAGE_RUN,
+  STATE_LENGTH_SHIFT,
   STATE_OWNER_SHIFT,
   TABLE_BYTES_PER_PAGE,
 } from "../../src/layout/page.ts";
@@ -85,6 +87,30 @@ test("pages that are nearly free are passed over, not tried again and again", (t
       assert.ok(accesses < 2000, `${accesses} accesses for ${sizeBytes} bytes beside pages of kind ${kind}`);
     }
   }
+});
+
+test("a free page is found from wherever the search begins, whatever damaged runs are said to reach over it", (t) => {
+  const heap = createHeap(t, { sizeBytes: 8 * PAGE_SIZE_BYTES, spanBytes: 20 * PAGE_SIZE_BYTES });
+  const { tableOffset } = heap.region.session.geometry;
+  let accesses = 0;
+  const other = openChecked(t, heap, () => void accesses++);
+  const runs = [1, 2, 3, 4].map(() => other.alloc(PAGE_SIZE_BYTES));
+  const first = Math.min(...runs) / PAGE_SIZE_BYTES;
+  assert.equal(Math.max(...runs) / PAGE_SIZE_BYTES, first + 3);
+  // From the start the walk comes to the free page behind the four; from where the search goes on it leads past that.
+  for (const [page, length] of [
+    [first, 5],
+    [first + 4, 600],
+  ] as const)
+    wordsOf(heap).setBigUint64(
+      tableOffset + page * TABLE_BYTES_PER_PAGE,
+      BigInt(PAGE_RUN) | (BigInt(length) << BigInt(STATE_LENGTH_SHIFT)),
+      true,
+    );
+  accesses = 0;
+  const handle = other.alloc(PAGE_SIZE_BYTES);
+  assert.ok(accesses < 2000, `${accesses} accesses`);
+  assert.equal(handle, (first + 5) * PAGE_SIZE_BYTES);
 });
 
 test("an owned block of a page that has become something else is refused at once", (t) => {

@@ -1,14 +1,24 @@
 /** heap.verify({ repair: true }). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AllocatorName, Handle, Heap } from "../../src/heap/index.ts";
+import { Heap } from "../../src/heap/index.ts";
+import type { AllocatorName, Handle } from "../../src/heap/index.ts";
 import {
+  H_BACKEND,
   H_DATA_OFFSET,
+  H_FIXED_ADDRESS,
+  H_FLAGS,
+  H_FORMAT,
   H_HEAP_LOCK,
+  H_MAGIC,
   H_ROOTS_LOCK,
   H_SIZE_PAGES,
+  H_SPAN_PAGES,
+  H_STATE,
+  H_UUID,
   PAGE_SIZE_BYTES,
 } from "../../src/layout/header.ts";
+import { OWNERS_ARRAY_BYTES, PAGES_PER_OWNERS_PAGE } from "../../src/layout/page.ts";
 import { abandon, assertFilled, checkHeap, createHeap, fill, openHeap } from "../helpers/heaps.ts";
 import { throwsCode } from "../helpers/assertions.ts";
 import { ALLOCATORS } from "../helpers/kinds.ts";
@@ -122,3 +132,88 @@ for (const allocator of ALLOCATORS) {
     assert.ok(new DataView(heap.region.buffer).getUint32(H_SIZE_PAGES, true) > 0);
   });
 }
+
+/** Where it is written who owns the first block of a slab heap's page, of whose group there are owners. */
+function ownerWordOf({ region }: Heap, page: number): number {
+  const entry = region.session.geometry.sideOffset + 4 * Math.floor(page / PAGES_PER_OWNERS_PAGE);
+  const holder = new DataView(region.buffer).getUint32(entry, true);
+  assert.notEqual(holder, 0);
+  return holder * PAGE_SIZE_BYTES + OWNERS_ARRAY_BYTES * (page % PAGES_PER_OWNERS_PAGE);
+}
+
+test("slab: owners in a page without owned blocks are none after a repair, when some come to be owned there", (t) => {
+  const heap = createHeap(t, { sizeBytes: 6 * PAGE_SIZE_BYTES });
+  const shared = heap.alloc(700);
+  heap.alloc(100, { owned: true });
+  const word = ownerWordOf(heap, Math.floor(shared / PAGE_SIZE_BYTES));
+  new DataView(heap.region.buffer).setUint16(word, heap.region.slotIndex + 3, true);
+  assert.ok(heap.verify({ repair: true }).ok);
+  const own = heap.alloc(700, { owned: true });
+  assert.equal(Math.floor(own / PAGE_SIZE_BYTES), Math.floor(shared / PAGE_SIZE_BYTES));
+  assert.deepEqual(heap.verify().problems, []);
+  assert.equal(heap.ownerOf(shared), undefined);
+  heap.free(shared);
+  checkHeap(heap, 2);
+});
+
+for (const allocator of ["slab", "first-fit"] as const) {
+  test(`${allocator}: a segment that was made longer than its span is cut by a repair, and others get in again`, (t) => {
+    const heap = createHeap(t, { allocator, sizeBytes: PAGE_SIZE_BYTES, spanBytes: 9 * PAGE_SIZE_BYTES });
+    const kept = heap.alloc(700);
+    fill(heap, kept, 1);
+    const { spanPages } = heap.region.session.geometry;
+    const span = new DataView(heap.region.buffer);
+    span.setUint32(H_SPAN_PAGES, spanPages + 2, true);
+    const other = openHeap(t, heap);
+    other.region.growToPages(spanPages + 1);
+    other.close();
+    const { ok, repaired } = heap.verify({ repair: true });
+    assert.ok(ok);
+    assert.deepEqual(
+      repaired.map(({ code, offset }) => [code, offset]),
+      [
+        ["header", H_SPAN_PAGES],
+        ["header", H_SIZE_PAGES],
+        ["length", heap.region.spanBytes],
+      ],
+    );
+    assert.equal(heap.region.session.backing.status().sizeBytes, heap.region.spanBytes);
+    assertFilled(openHeap(t, heap), kept, 1, 700);
+    checkHeap(heap, 1);
+  });
+}
+
+test("a segment that is opened by another way than it was made stays of the sort that it was made as", (t) => {
+  const heap = createHeap(t);
+  const path = `/dev/shm${heap.region.name}`;
+  heap.close();
+  const other = Heap.open(path, { backend: "file" });
+  t.after(() => other.close());
+  assert.deepEqual(other.verify({ repair: true }).repaired, []);
+});
+
+test("who the segment is and of what format is put back by who knew it, and others get in again", (t) => {
+  const heap = createHeap(t);
+  for (const offset of [
+    H_MAGIC,
+    H_MAGIC + 4,
+    H_FORMAT,
+    H_UUID,
+    H_STATE,
+    H_BACKEND,
+    H_FLAGS,
+    H_FIXED_ADDRESS,
+  ]) {
+    const words = new DataView(heap.region.buffer);
+    const before = words.getUint32(offset, true);
+    words.setUint32(offset, before ^ 0x0001_0011, true);
+    const { ok, repaired } = heap.verify({ repair: true });
+    assert.ok(ok);
+    assert.deepEqual(
+      repaired.map((problem) => [problem.code, problem.offset]),
+      [["header", offset]],
+    );
+    assert.equal(words.getUint32(offset, true), before);
+    openHeap(t, heap).close();
+  }
+});

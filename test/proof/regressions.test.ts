@@ -1,8 +1,11 @@
 /** What the proof has found, each with the smallest race that shows it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { crashCases } from "../../proof/crash-cases.ts";
+import { crashEverywhere } from "../../proof/crash.ts";
 import { races } from "../../proof/races.ts";
-import { parseSchedule, raceName, replayRace, runRace } from "../../proof/run-race.ts";
+import { raceName, replayRace, runRace } from "../../proof/run-race.ts";
+import { parseSchedule } from "../../proof/schedule.ts";
 import { makeTally } from "../../proof/tally.ts";
 import { buildProof } from "./build.ts";
 
@@ -38,4 +41,23 @@ test("a root that gets another handle while it is looked up is found", () => {
 test("a block of a first-fit heap that is moved while another has the lock is neither doubled nor owned", () => {
   assertRight("first-fit/one allocates and frees, another lets a block grow");
   assertRight("first-fit/one lets a block grow, another lets a block grow");
+});
+
+/** A repairer that dies at any access, in this damaged heap. */
+function assertRepaired(name: string): void {
+  const found = crashCases(true).find((one) => one.name === name);
+  assert.ok(found !== undefined, `there is a heap "${name}"`);
+  const tally = makeTally();
+  crashEverywhere(found.prepare(), { tally, isDeep: false });
+  assert.ok(tally.crashPoints > 100);
+}
+
+test("a first-fit block does not become a part of the one before it when the heap's repairer dies there", () => {
+  // The start bit of each block was taken away for a moment.
+  assertRepaired("repair/first-fit heap 0");
+});
+
+test("what belonged to one who is gone does not become nobody's when a slab heap's repairer dies there", () => {
+  // The owners of a word of blocks were forgotten before the blocks were free.
+  assertRepaired("repair/slab heap 123");
 });
