@@ -156,7 +156,7 @@ function repairBitmaps(index: u32, page: usize, count: u32, array: usize): bool 
     setLocal(pair, free);
     setRemote(pair, 0);
     // After the blocks are free: if the repairer dies before, what belonged to others still says so.
-    if (array != 0) clearOwners(array, first, free);
+    if (array != 0) clearOwnersIn(array, first, free);
     if (free != full) isEmpty = false;
   }
   return isEmpty;
@@ -173,7 +173,7 @@ function othersIn(array: usize, first: u32, full: u64): u64 {
 }
 
 /** Nobody owns these blocks of one bitmap word, which are free. */
-function clearOwners(array: usize, first: u32, free: u64): void {
+function clearOwnersIn(array: usize, first: u32, free: u64): void {
   for (let left = free; left != 0; left &= left - 1) {
     const block = first + <u32>ctz(left);
     if (loadBlockOwner(array, block) != 0) storeBlockOwner(array, block, 0);
