@@ -6,6 +6,8 @@
 import { Heap as Blocks } from "../heap/index.ts";
 import type { HeapCreateOptions } from "../heap/index.ts";
 import type { OpenOptions } from "../region/index.ts";
+import { openQueue, openRing } from "./channel/index.ts";
+import type { ChannelOptions, Queue, Ring } from "./channel/index.ts";
 import {
   openBarrier,
   openCondition,
@@ -79,5 +81,15 @@ export class Heap extends Blocks {
 
   counter(place?: Place): Counter {
     return openCounter(this, place);
+  }
+
+  /** A bounded queue of messages: many senders, many receivers. */
+  queue<T = unknown>(place?: Place, options?: ChannelOptions<T>): Queue<T> {
+    return openQueue(this, place, options);
+  }
+
+  /** A bounded queue with one sender and one receiver: the fastest. */
+  ring<T = unknown>(place?: Place, options?: ChannelOptions<T>): Ring<T> {
+    return openRing(this, place, options);
   }
 }
