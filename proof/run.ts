@@ -35,7 +35,7 @@ export interface Watcher {
 
 /** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
 export const usual = {
-  deathStride: 24,
+  deathStride: 32,
   mostStates: 100_000,
   mostStatesOfThree: 20_000,
   randomRaces: 300,
