@@ -138,7 +138,7 @@ function makeContext(region: Region): SyncContext {
     if (point.calls.size === 0) return;
     // First the set, then the object: what happens after the look rings.
     core.enter(point.set);
-    for (const call of [...point.calls]) if (call.poll()) context.remove(point, call);
+    for (const call of point.calls) if (call.poll()) context.remove(point, call);
   };
 
   const look = (): void => {
@@ -149,7 +149,7 @@ function makeContext(region: Region): SyncContext {
     for (let turn = 0; bits !== 0 && turn < MOST_TURNS; turn++) {
       for (let bucket = 0; bucket < 32; bucket++) {
         if (((bits >>> bucket) & 1) === 0) continue;
-        for (const point of [...buckets[bucket]!]) pollPoint(point);
+        for (const point of buckets[bucket]!) pollPoint(point);
       }
       bits = core.takeRung() >>> 0;
     }
@@ -162,7 +162,7 @@ function makeContext(region: Region): SyncContext {
     // Recovery rings everybody, this participant too.
     if ((reasons & WAITER_DIED) !== 0) region.recover();
     if ((reasons & WAITER_TICKED) !== 0)
-      for (const point of [...points.values()]) if (point.isHeld) pollPoint(point);
+      for (const point of points.values()) if (point.isHeld) pollPoint(point);
     look();
   };
 
@@ -239,8 +239,8 @@ function makeContext(region: Region): SyncContext {
   session.onEnd.add(() => {
     const { name } = region;
     const error = shoalError("ERR_SHOAL_CLOSED", `${name} was closed by this thread`, { name });
-    for (const point of [...points.values()]) {
-      for (const call of [...point.calls]) {
+    for (const point of points.values()) {
+      for (const call of point.calls) {
         context.remove(point, call);
         call.end(error);
       }
