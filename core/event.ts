@@ -125,11 +125,11 @@ export function barrierGeneration(object: u32): u32 {
 }
 
 export function arrivals(object: u32): u32 {
-  return <u32>loadArrivals(object) & ~BARRIER_BROKEN;
+  return (<u32>loadArrivals(object)) & ~BARRIER_BROKEN;
 }
 
 export function isBroken(object: u32): bool {
-  return (<u32>loadArrivals(object) & BARRIER_BROKEN) != 0;
+  return ((<u32>loadArrivals(object)) & BARRIER_BROKEN) != 0;
 }
 
 /**
@@ -141,9 +141,10 @@ export function arrive(object: u32, generation: u32): u32 {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return SYNC_DONE;
-    if ((<u32>word & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
+    if (((<u32>word) & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
     const isLast = <u32>word + 1 >= getObjectWord(object, Y_LIMIT);
-    if (casArrivals(object, word, isLast ? ((word >> 32) + 1) << 32 : word + 1)) return isLast ? SYNC_YES : SYNC_NO;
+    if (casArrivals(object, word, isLast ? ((word >> 32) + 1) << 32 : word + 1))
+      return isLast ? SYNC_YES : SYNC_NO;
   }
   return SYNC_DONE;
 }
@@ -152,7 +153,7 @@ export function arrive(object: u32, generation: u32): u32 {
 export function hasPassed(object: u32, generation: u32): u32 {
   const word = loadArrivals(object);
   if (<u32>(word >> 32) != generation) return wasReset(object, generation) ? SYNC_BROKEN : SYNC_YES;
-  if ((<u32>word & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
+  if (((<u32>word) & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
   if (goneParty(object) == 0) return SYNC_NO;
   breakBarrier(object, generation);
   return <u32>(loadArrivals(object) >> 32) != generation ? SYNC_YES : SYNC_BROKEN;
@@ -177,7 +178,7 @@ export function goneParty(object: u32): u32 {
 export function breakBarrier(object: u32, generation: u32): void {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
-    if (<u32>(word >> 32) != generation || (<u32>word & BARRIER_BROKEN) != 0) return;
+    if (<u32>(word >> 32) != generation || ((<u32>word) & BARRIER_BROKEN) != 0) return;
     if (!casArrivals(object, word, word | BARRIER_BROKEN)) continue;
     addAbandoned(object);
     return;
@@ -189,7 +190,7 @@ export function withdraw(object: u32, generation: u32): bool {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return false;
-    if ((<u32>word & ~BARRIER_BROKEN) == 0) return true;
+    if (((<u32>word) & ~BARRIER_BROKEN) == 0) return true;
     if (casArrivals(object, word, word - 1)) return true;
   }
   return true;

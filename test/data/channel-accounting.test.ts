@@ -114,7 +114,9 @@ async function account(t: TestContext, noun: "queue" | "ring", redeliver: boolea
   const committed = words.filter((word) => has(word, SENT));
   const missing = committed.filter((word) => !has(word, RECEIVED));
   const { dropped, depth, skipped } = channel.stats();
-  t.diagnostic(`${committed.length} messages, ${missing.length} not known to be received, ${dropped} dropped, ${skipped} skipped`);
+  t.diagnostic(
+    `${committed.length} messages, ${missing.length} not known to be received, ${dropped} dropped, ${skipped} skipped`,
+  );
   assert.equal(ledger[TWICE], 0, "none was received twice");
   assert.equal(depth, 0);
   assert.ok(committed.length > 100, "something was sent");
@@ -124,7 +126,8 @@ async function account(t: TestContext, noun: "queue" | "ring", redeliver: boolea
   assert.ok(missing.length - dropped <= killed.receivers, `${missing.length} missing, ${dropped} dropped`);
   if (redeliver) assert.equal(dropped, 0);
   assert.ok(skipped <= killed.senders);
-  for (const word of missing) if (redeliver) assert.ok(has(word, IN_HAND), "what is not received was in hand");
+  for (const word of missing)
+    if (redeliver) assert.ok(has(word, IN_HAND), "what is not received was in hand");
   await Promise.all(crew.map(({ mate }) => mate.kill()));
   heap.recover();
   channel.destroy();

@@ -34,7 +34,11 @@ async function kill(heap: Heap, mate: Mate): Promise<void> {
 }
 
 /** Leaves room reserved, small and large, and dies. */
-async function reserveAndDie(heap: Heap, startOne: () => Promise<Mate>, noun: "queue" | "ring"): Promise<void> {
+async function reserveAndDie(
+  heap: Heap,
+  startOne: () => Promise<Mate>,
+  noun: "queue" | "ring",
+): Promise<void> {
   const mate = await startOne();
   await mate.run(({ heap: own }, isQueue: boolean) => {
     const channel = isQueue ? own.queue("dying") : own.ring("dying");
@@ -49,11 +53,10 @@ afterDeath("a queue's messages that were reserved and not committed are skipped"
   queue.trySend(Uint8Array.of(1));
   await reserveAndDie(heap, startOne, "queue");
   queue.trySend(Uint8Array.of(2));
-  assert.deepEqual([queue.tryReceive(), queue.tryReceive(), queue.tryReceive()], [
-    Uint8Array.of(1),
-    Uint8Array.of(2),
-    undefined,
-  ]);
+  assert.deepEqual(
+    [queue.tryReceive(), queue.tryReceive(), queue.tryReceive()],
+    [Uint8Array.of(1), Uint8Array.of(2), undefined],
+  );
   assert.equal(queue.stats().skipped, 2);
   for (let number = 0; number < 4; number++) assert.ok(queue.trySend(Uint8Array.of(number)));
   assert.equal(queue.trySend(Uint8Array.of(9)), false);
@@ -71,14 +74,17 @@ afterDeath("somebody who waits behind such a message goes on", async (heap, star
   return queue;
 });
 
-afterDeath("a ring's reserved message goes with its producer, and another may produce", async (heap, startOne) => {
-  const ring = heap.ring<Uint8Array>("dying", { codec: "raw", capacity: 4 });
-  await reserveAndDie(heap, startOne, "ring");
-  assert.equal(ring.tryReceive(), undefined);
-  ring.sendSync(Uint8Array.of(3));
-  assert.deepEqual(ring.tryReceive(), Uint8Array.of(3));
-  return ring;
-});
+afterDeath(
+  "a ring's reserved message goes with its producer, and another may produce",
+  async (heap, startOne) => {
+    const ring = heap.ring<Uint8Array>("dying", { codec: "raw", capacity: 4 });
+    await reserveAndDie(heap, startOne, "ring");
+    assert.equal(ring.tryReceive(), undefined);
+    ring.sendSync(Uint8Array.of(3));
+    assert.deepEqual(ring.tryReceive(), Uint8Array.of(3));
+    return ring;
+  },
+);
 
 for (const noun of ["queue", "ring"] as const)
   for (const redeliver of [true, false])
@@ -86,7 +92,10 @@ for (const noun of ["queue", "ring"] as const)
       `a ${noun}'s messages that were borrowed are ${redeliver ? "given back" : "dropped, and counted"}`,
       async (heap, startOne) => {
         const options = { codec: "raw", capacity: 4, redeliver } as const;
-        const channel = noun === "queue" ? heap.queue<Uint8Array>("dying", options) : heap.ring<Uint8Array>("dying", options);
+        const channel =
+          noun === "queue"
+            ? heap.queue<Uint8Array>("dying", options)
+            : heap.ring<Uint8Array>("dying", options);
         const large = new Uint8Array(2000).fill(3);
         const messages = noun === "queue" ? [Uint8Array.of(1), large] : [large];
         for (const message of messages) channel.sendSync(message);
