@@ -1,8 +1,8 @@
 /**
  * Sweeping a queue: what those who are gone have left in its cells.
  *
- * Done by a sender that finds it full, a receiver that finds nothing, or who comes anew, when somebody is gone since it swept
- * last (or the very cell that it waits for is a gone one's). Gone means recovered: blocks in cells are shared, those taken out are
+ * Done by a sender that finds it full, a receiver, or who comes anew, when somebody is gone since it swept last (or the very
+ * cell that it waits for is a gone one's). Gone means recovered: blocks in cells are shared, those taken out are
  * freed (hand-over.ts). Of a cell whose name is gone
  *
  *     WRITING              -> SKIPPING(me): the message was never sent. Counted as skipped

@@ -23,7 +23,7 @@
  *
  * First come, first served: a receiver does not pass a cell that somebody who lives is WRITING.
  *
- * Deaths are put right by whoever finds the channel empty, blocked or full afterwards: queue-sweep.ts.
+ * Deaths are put right by whoever receives afterwards, or finds the channel full: queue-sweep.ts.
  *
  * Who waits. A sender rings a receiver after its store of READY, a receiver a sender after its store of FREE. One ring for one
  * message is not enough: the one that is rung may find the next cell still being written, and wait again, while the message
@@ -263,6 +263,11 @@ export function cancelSend(object: u32, cell: usize): i32 {
 export function claimReceive(object: u32, lent: bool): u32 {
   if (!isAt(object, QUEUE_WORD)) {
     const result = use(object, QUEUE_WORD);
+    if (result != OK) return result;
+  }
+  // What the gone had claimed comes before what was sent since.
+  if (isStale()) {
+    const result = sweep();
     if (result != OK) return result;
   }
   const phase: u32 = lent && (flags & CHANNEL_REDELIVER) == 0 ? CELL_HELD : CELL_READING;
