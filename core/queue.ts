@@ -100,7 +100,7 @@ export const POSITION_MASK: u64 = ((<u64>1) << POSITION_BITS) - 1;
 
 @inline
 export function phaseIn(state: u64): u32 {
-  return <u32>state & CELL_PHASE_MASK;
+  return (<u32>state) & CELL_PHASE_MASK;
 }
 
 @inline
@@ -125,12 +125,12 @@ export function nextTurn(turn: u32): u32 {
 
 @inline
 export function cellAt(position: u64): usize {
-  return cells + (<u32>position & mask) * cellBytes;
+  return cells + ((<u32>position) & mask) * cellBytes;
 }
 
 @inline
 export function turnOf(position: u64): u32 {
-  return <u32>(position >> shift) & CELL_TURN_MASK;
+  return (<u32>(position >> shift)) & CELL_TURN_MASK;
 }
 
 /** How many turns `turn` is ahead of `other`; turns wrap. */
@@ -178,7 +178,8 @@ export function claimSend(object: u32): u32 {
     const ahead = turnsBetween(turnIn(state), turn);
     if (ahead < 0) return whyFull(state, hint);
     if (ahead == 0 && phaseIn(state) == CELL_FREE) {
-      if (casCellState(cell, state, stateOf(CELL_WRITING, ident, turn))) return claimed(object, cell, hint, position);
+      if (casCellState(cell, state, stateOf(CELL_WRITING, ident, turn)))
+        return claimed(object, cell, hint, position);
       continue;
     }
     // A cell that is ahead was claimed in the turn before that.
@@ -196,7 +197,7 @@ function claimed(object: u32, cell: usize, hint: u64, position: u64): u32 {
     storeCellState(cell, stateOf(CELL_FREE, 0, nextTurn(turnOf(position))));
     return CHANNEL_OVER;
   }
-  return <u32>cell | (hasSenders() && isFreeAt(next) ? RING_SENDERS : 0);
+  return (<u32>cell) | (hasSenders() && isFreeAt(next) ? RING_SENDERS : 0);
 }
 
 function isFreeAt(position: u64): bool {
@@ -281,7 +282,7 @@ export function claimReceive(object: u32, lent: bool): u32 {
         if (!casCellState(cell, state, stateOf(phase, ident, turn))) continue;
         position = (position + 1) & POSITION_MASK;
         casPosition(headSide, hint, (hint & ~POSITION_MASK) | position);
-        return <u32>cell | (hasReceivers() && isReadyFrom(position) ? RING_RECEIVERS : 0);
+        return (<u32>cell) | (hasReceivers() && isReadyFrom(position) ? RING_RECEIVERS : 0);
       }
       if (now == CELL_FREE) break;
       if (now == CELL_WRITING) return whyBlocked(state);
