@@ -58,6 +58,8 @@ export interface SyncContext {
   ringAll(object: number, set: number): void;
   /** Recovers who has died; whether somebody had. */
   recover(): boolean;
+  /** This participant's thread leaves a set that it was in asleep. What it awaits there stays. */
+  leave(object: number, set: number): void;
   /** Bits that were taken from `rung` by somebody who does not look after what is awaited. */
   putBack(rung: number): void;
   /** The point of that set, which is there as long as somebody awaits it. */
@@ -197,6 +199,11 @@ function makeContext(region: Region): SyncContext {
     recover() {
       return region.recover() > 0;
     },
+    leave(object, set) {
+      // Who was rung since it looked last does not need it any more; somebody else may: another call of this thread, or others.
+      if (points.has(set)) context.putBack(1 << bucketOf(object));
+      else if (core.leave(set) === 0) context.ringOne(object, set);
+    },
     putBack(rung) {
       if (rung === 0 || awaiting === 0) return;
       left |= rung;
@@ -225,8 +232,7 @@ function makeContext(region: Region): SyncContext {
       if (point.calls.size === 0) {
         points.delete(point.set);
         buckets[bucketOf(point.object)]!.delete(point);
-        // Who was rung since it looked last does not need it any more; somebody else may.
-        if (!region.closed && core.leave(point.set) === 0) context.ringOne(point.object, point.set);
+        if (!region.closed) context.leave(point.object, point.set);
       }
       if (point.isHeld && --held === 0) waiter?.setTicking(false);
       if (--awaiting === 0) {

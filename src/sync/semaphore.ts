@@ -8,7 +8,7 @@ import type { SyncContext } from "./context.ts";
 import { Hold } from "./hold.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import { checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
 /** How a semaphore is made. */
@@ -107,6 +107,7 @@ function semaphoreOf(context: SyncContext, { handle: object, label }: FoundObjec
     },
     acquireSync(count = 1, options = {}) {
       check("acquireSync", count);
+      checkTimeout("acquireSync", options.timeoutMs);
       if (core.acquire(object, count) !== 0) return hold(count);
       const result = waitSync(point, () => core.acquire(object, count), options, "acquireSync");
       if (result === 0) throw timedOut(point, "acquireSync", options.timeoutMs ?? 0);
