@@ -205,7 +205,7 @@ export function makeParticipant(slot: number, around: Surroundings): Participant
     try {
       result = program!(facade as unknown as SteppedCore) >>> 0;
       isDone = true;
-      error = result === 0 ? exports["lastError"]!() : 0;
+      error = result === 0 ? (exports["lastError"]?.() ?? 0) : 0;
     } catch (thrown) {
       if (!hasCalled) {
         isDone = true;
