@@ -4,7 +4,6 @@
  * `entry` is the address of a subscriber's entry; but for its word only its subscriber writes it.
  */
 
-import { CELL_STATE } from "../src/layout/channel";
 import {
   C_JOINS,
   C_KNOWN_JOINS,
@@ -135,14 +134,14 @@ export function setKnownLimit(record: usize, position: u64): void {
 // Cells
 
 /**
- * The state after what is in the cell was read: that was read before this. SYNC with casCellState: who claims the cell does so
- * before it changes what is in it.
+ * Changes nothing, and what was read before it was read before what is read after it: plain reads of a message, and then of the
+ * state of its cell. (A fence would do; the compiler makes none that its validator accepts.) SYNC with casCellState: who claims
+ * the cell does so before it changes what is in it.
  */
 @inline
-export function loadCellStateAfter(cell: usize): u64 {
+export function addNothing(entry: usize): void {
   if (CHECKED) checkpoint(721);
-  atomic.fence();
-  return atomic.load<u64>(cell + CELL_STATE);
+  atomic.add<u64>(entry + E_RECEIVED, 0);
 }
 
 /** A count of 64 bits, in a participant's own record. */

@@ -33,8 +33,8 @@ import {
   addCount8,
   addEntryReceived,
   addEntrySkipped,
+  addNothing,
   getEntryPosition,
-  loadCellStateAfter,
   storeEntryPosition,
 } from "./mem-topic";
 import { cellAt, phaseIn, POSITION_MASK, stateOf, turnIn, turnOf, turnsBetween } from "./queue";
@@ -110,8 +110,10 @@ function goTo(entry: usize, position: u64, target: u64): void {
 export function isThere(object: u32, index: u32): bool {
   const word = entryWord(object, index);
   if (word == 0) return false;
-  const position = getEntryPosition(entryAt(index)) & POSITION_MASK;
-  return loadCellStateAfter(cellAt(position)) == stateOf(CELL_READY, 0, turnOf(position));
+  const entry = entryAt(index);
+  const position = getEntryPosition(entry) & POSITION_MASK;
+  addNothing(entry);
+  return loadCellState(cellAt(position)) == stateOf(CELL_READY, 0, turnOf(position));
 }
 
 /**
@@ -123,7 +125,8 @@ export function passMessage(object: u32, index: u32): i32 {
   if (word == 0) return -fail(CHANNEL_STRANGE);
   const entry = entryAt(index);
   const position = getEntryPosition(entry) & POSITION_MASK;
-  if (loadCellStateAfter(cellAt(position)) != stateOf(CELL_READY, 0, turnOf(position))) {
+  addNothing(entry);
+  if (loadCellState(cellAt(position)) != stateOf(CELL_READY, 0, turnOf(position))) {
     if (phaseOfEntry(entryWord(object, index)) != ENTRY_DISCONNECTED) fallBehind(entry, position, capacity >> 1);
     return -fail(TOPIC_OVERTAKEN);
   }
