@@ -22,6 +22,26 @@ export {
   spinReceive,
   takeBlock,
 } from "./queue";
+export {
+  cancelPublish,
+  claimPublish,
+  commitPublish,
+  drainTopic,
+  messageLength,
+  putMessageBlock,
+  sweepTopic,
+  takeOldBlock,
+} from "./topic";
+export { isThere, nextMessage, passMessage } from "./topic-receive";
+export {
+  subscribe,
+  subscriberCount,
+  subscriberDropped,
+  subscriberLag,
+  subscriberPhase,
+  subscriberSlot,
+  unsubscribe,
+} from "./topic-subscribers";
 export { dropNext, sweepQueue } from "./queue-sweep";
 export {
   resign,
