@@ -1,7 +1,7 @@
 /** A queue and a ring against a model: a list. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { Channel, Loan, Message } from "../../src/data/channel/index.ts";
 import type { Heap } from "../../src/data/heap.ts";
 import { createFullHeap } from "../helpers/crew.ts";
