@@ -13,7 +13,6 @@ import type { Hold } from "../../src/sync/index.ts";
 const MOST_MS = 1000;
 const MOST_MEDIAN_MS = 150;
 
-
 async function processMate(t: TestContext, heap: Heap): Promise<Mate> {
   return mateOf(startProcess(t), heap);
 }
@@ -107,10 +106,15 @@ test("a worker that is terminated while it is blocked in a lock holds nobody up"
     const mutex = heap.mutex(`${fair}`, { fair });
     const hold = mutex.lockSync();
     const worker = await workerMate(t, heap);
-    void worker.run(({ heap: own }, name) => void own.mutex(name).lockSync(), `${fair}`).catch(() => undefined);
+    void worker
+      .run(({ heap: own }, name) => void own.mutex(name).lockSync(), `${fair}`)
+      .catch(() => undefined);
     await until("the worker waits", () => mutex.stats().waits === 1);
     const other = await processMate(t, heap);
-    const wait = other.run(async ({ heap: own }, name) => (await own.mutex(name).lock()).release(), `${fair}`);
+    const wait = other.run(
+      async ({ heap: own }, name) => (await own.mutex(name).lock()).release(),
+      `${fair}`,
+    );
     await until("the other waits", () => mutex.stats().waits === 2);
     await worker.kill();
     hold.release();
@@ -151,7 +155,9 @@ test("a waiter that was rung and killed leaves the mutex to the others", async (
       const hold = mutex.lockSync();
       const { waits } = mutex.stats();
       const victim = await mateOf(next(), heap);
-      void victim.run(({ heap: own }, name) => void own.mutex(name).lockSync(), `${fair}`).catch(() => undefined);
+      void victim
+        .run(({ heap: own }, name) => void own.mutex(name).lockSync(), `${fair}`)
+        .catch(() => undefined);
       await until("the victim waits", () => mutex.stats().waits === waits + 1);
       const wait = mutex.lock();
       // Stopped, it is rung, or handed the mutex, and does not notice.
@@ -432,4 +438,3 @@ test("a notification is not lost on tickets of the dead", async (t) => {
     assert.equal(await wait, true);
   }
 });
-
