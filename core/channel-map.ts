@@ -180,6 +180,11 @@ export function countMore(at: usize): void {
   storeTagged(at, (word & 0xffffffff00000000) | (<u64>(<u32>word + 1)));
 }
 
+/** A channel is opened: what was known of one that was at its place before, with another capacity perhaps, is not true of it. */
+export function forgetChannel(): void {
+  channel = 0;
+}
+
 /** Works on the channel at `object`, of whatever kind. Whether there is one. */
 export function reach(object: u32): bool {
   if (isAt(object, QUEUE_WORD) || isAt(object, RING_WORD) || isAt(object, TOPIC_WORD)) return true;

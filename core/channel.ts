@@ -8,7 +8,7 @@
 export { attach, errorDetail, lastError } from "./state";
 export { join } from "./ident";
 export { countOf, endChannel, isEnded, noteChannelWait, noteDropped } from "./channel-stats";
-export { closeChannel } from "./channel-map";
+export { closeChannel, forgetChannel } from "./channel-map";
 export {
   cancelSend,
   claimReceive,
@@ -26,6 +26,7 @@ export {
   cancelPublish,
   claimPublish,
   commitPublish,
+  countWriting,
   drainTopic,
   messageLength,
   putMessageBlock,

@@ -336,6 +336,16 @@ export function drainTopic(object: u32): i32 {
   return OK;
 }
 
+/** How many cells somebody is writing. */
+export function countWriting(object: u32): u32 {
+  if (!isAt(object, TOPIC_WORD) && use(object, TOPIC_WORD) != OK) return 0;
+  let count: u32 = 0;
+  for (let index: u32 = 0; index < capacity; index++) {
+    if (phaseIn(loadCellState(cells + index * cellBytes)) == CELL_WRITING) count++;
+  }
+  return count;
+}
+
 // Messages
 
 /** Length of the message in a cell, with CELL_OUT when it lies in a block. */

@@ -17,6 +17,7 @@ export interface ChannelCore {
   endChannel(object: number): void;
   isEnded(object: number): number;
   closeChannel(object: number): void;
+  forgetChannel(): void;
   noteChannelWait(object: number, isSender: number): void;
   noteDropped(object: number): void;
 
@@ -52,6 +53,7 @@ export interface ChannelCore {
   commitPublish(object: number, cell: number, lengthBytes: number): number;
   cancelPublish(object: number, cell: number): number;
   sweepTopic(object: number): number;
+  countWriting(object: number): number;
   drainTopic(object: number): number;
   messageLength(object: number, cell: number): number;
   nextMessage(object: number, index: number): number;

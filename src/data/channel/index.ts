@@ -8,3 +8,6 @@ export { openQueue } from "./queue.ts";
 export type { Queue } from "./queue.ts";
 export { openRing } from "./ring.ts";
 export type { Ring } from "./ring.ts";
+export { openTopic } from "./topic.ts";
+export type { Topic, TopicOptions, TopicStats } from "./topic.ts";
+export type { SubscribeOptions, SubscriberPolicy, SubscriberStats, Subscription } from "./subscription.ts";
