@@ -16,7 +16,8 @@ export type {
   Queue,
   Ring,
 } from "./data/channel/index.ts";
-export { asHandle, environmentOptions, Heap } from "./heap/index.ts";
+export { Heap } from "./data/heap.ts";
+export { asHandle, environmentOptions } from "./heap/index.ts";
 export type {
   AllocatorName,
   AllocOptions,
@@ -49,3 +50,23 @@ export type {
   RegionSummary,
   SharedMemory,
 } from "./region/index.ts";
+export type {
+  AwaitOptions,
+  Barrier,
+  BarrierOptions,
+  BlockOptions,
+  Condition,
+  Counter,
+  EventOptions,
+  Hold,
+  Holder,
+  Mutex,
+  MutexOptions,
+  Once,
+  OnceState,
+  Place,
+  RwLock,
+  Semaphore,
+  SemaphoreOptions,
+  SharedEvent,
+} from "./sync/index.ts";
