@@ -182,11 +182,11 @@ function rwLockOf(context: SyncContext, found: FoundObject): RwLock {
   const writing = side("write");
 
   const run = async <T>(held: Promise<Hold>, work: (hold: Hold) => T | PromiseLike<T>): Promise<T> => {
-    const hold = await held;
+    const taken = await held;
     try {
-      return await work(hold);
+      return await work(taken);
     } finally {
-      hold.release();
+      taken.release();
     }
   };
 
@@ -207,13 +207,13 @@ function rwLockOf(context: SyncContext, found: FoundObject): RwLock {
     writer: () => holderInfo(context, object, core.holderOf(object) - 1),
     readers() {
       context.check();
-      const found: Holder[] = [];
+      const holders: Holder[] = [];
       for (let index = core.nextReader(object, 0); index !== 0; index = core.nextReader(object, index)) {
         const info = holderInfo(context, object, index - 1);
         // What is noted of time and place is the writer's.
-        if (info !== undefined) found.push({ ...info, since: undefined, stack: undefined });
+        if (info !== undefined) holders.push({ ...info, since: undefined, stack: undefined });
       }
-      return found;
+      return holders;
     },
     stats() {
       context.check();

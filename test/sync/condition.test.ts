@@ -21,7 +21,7 @@ async function produce(
   const view = words(block, 2 + capacity);
   for (let item = from; item < from + count; item++) {
     let hold = await mutex.lock();
-    while (view[1]! - view[0]! === capacity)
+    while (capacity === view[1]! - view[0]!)
       hold = canBlock && item % 2 === 0 ? emptied.waitSync(mutex, hold) : await emptied.wait(mutex, hold);
     view[2 + (view[1]! % capacity)] = item;
     view[1]!++;
