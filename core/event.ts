@@ -230,11 +230,6 @@ export function leaveBarrier(object: u32): void {
 
 /** Begins a new generation, with no party known that is gone. Afterwards who waits is to be rung: it is broken for them. */
 export function resetBarrier(object: u32): void {
-  for (let index: u32 = 0; index < slotCount; index++) {
-    const cell = partyAt(object, index);
-    const party = loadCell(cell);
-    if (party != 0 && isGone(party)) casCell(cell, party, 0);
-  }
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     const generation = word >> 32;
@@ -242,11 +237,21 @@ export function resetBarrier(object: u32): void {
       casArrivals(object, word, word | BARRIER_BROKEN);
       continue;
     }
-    // From here on nobody passes in this generation: it can be said how it ends.
+    // From here on nobody passes in this generation: it can be forgotten who is gone, and be said how it ends.
+    forgetParties(object);
     noteReset(object, <u32>generation);
     if (casArrivals(object, word, (generation + 1) << 32)) return;
     // Somebody else's reset has done it, or somebody has withdrawn.
     if (loadArrivals(object) >> 32 != generation) return;
+  }
+}
+
+/** No party is known that is gone. The barrier is broken: nobody waits for it any more. */
+function forgetParties(object: u32): void {
+  for (let index: u32 = 0; index < slotCount; index++) {
+    const cell = partyAt(object, index);
+    const party = loadCell(cell);
+    if (party != 0 && isGone(party)) casCell(cell, party, 0);
   }
 }
 

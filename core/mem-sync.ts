@@ -82,12 +82,6 @@ export function setBlocked(slot: usize, object: u32): void {
 }
 
 @inline
-export function getBlocked(slot: usize): u32 {
-  if (CHECKED) checkpoint(508);
-  return load<u32>(slot + S_BLOCKED);
-}
-
-@inline
 export function setAwaited(slot: usize, object: u32): void {
   if (CHECKED) checkpoint(509);
   store<u32>(slot + S_AWAITED, object);

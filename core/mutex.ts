@@ -8,8 +8,8 @@
  * A *fair* mutex is offered to the one that has waited longest: the word is that one's ident with MUTEX_OFFERED. Each participant
  * that waits has a turn, a word that only it writes (ident << 32 | ticket). Whoever it is offered to takes it by a
  * compare-and-swap to its ident alone. Who gives up stores 0 as its turn first and then looks whether it was offered the mutex: if
- * so it takes it, to release it. Who offers stores the offer first and then looks whether the turn is still there: if not it
- * takes the offer back. So of giving up and offering one at least sees the other, and of all who then want to change the word
+ * so it takes it, to release it. Who offers stores the offer first and then looks whether the turn is still there, and its owner: if
+ * not it takes the offer back. So of giving up and offering one at least sees the other, and of all who then want to change the word
  * one does. An offer to somebody without a turn, or to somebody who is gone, is *void*: anybody may take it, should the one that
  * made it have died before it looked. An offer is taken before the turn is stored as 0, so a turn is there as long as its
  * owner may take one.
@@ -112,8 +112,10 @@ export function unlockFair(object: u32): i32 {
     if (isGone(next)) continue;
     const offer = next | MUTEX_OFFERED;
     storeHolder(object, offer);
-    // SYNC with dropTurn, which changes the turn and then looks at the offer. (It is changed too when the offer was taken.)
-    if (loadTurn(cell) != turn && casHolder(object, offer, ident)) continue;
+    // SYNC with dropTurn, which changes the turn and then looks at the offer. (It is changed too when the offer was taken.) If
+    // its owner is gone by now those who wait have been rung before there was an offer for them to find void.
+    const isVoid = loadTurn(cell) != turn || isGone(next);
+    if (isVoid && casHolder(object, offer, ident)) continue;
     return ring(<u32>index, object) ? index + 1 : -(index + 1);
   }
   storeHolder(object, 0);

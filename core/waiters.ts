@@ -75,13 +75,6 @@ export function isWaiting(set: usize, index: u32): bool {
   return index < slotCount && ((loadWaiters(wordOf(set, index)) >> (index & 63)) & 1) != 0;
 }
 
-export function hasWaiters(set: usize): bool {
-  for (let word: u32 = 0; word < setWords(); word++) {
-    if (loadWaiters(set + (word << 3)) != 0) return true;
-  }
-  return false;
-}
-
 /** Takes slot `index` out of the set. Whether it was there. */
 function drop(set: usize, index: u32): bool {
   const bit = (<u64>1) << (index & 63);

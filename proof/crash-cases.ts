@@ -7,6 +7,7 @@ import { repairCases } from "./crash-repair.ts";
 import { segmentCases } from "./crash-segment.ts";
 import { slabCases } from "./crash-slab.ts";
 import { topicCases } from "./crash-topic.ts";
+import { syncCases } from "./crash-sync.ts";
 import type { CrashScene } from "./crash.ts";
 
 export interface CrashCase {
@@ -21,5 +22,6 @@ export const crashCases = (isDeep = false): readonly CrashCase[] => [
   ...fitCases,
   ...channelCases,
   ...topicCases,
+  ...syncCases,
   ...repairCases(isDeep),
 ];

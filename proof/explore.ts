@@ -38,9 +38,11 @@ export interface Search {
   onState?(view: View): void;
   /** At most so many preemptions; without it, all schedules. */
   readonly preemptions?: number;
+  /** Only ends are judged, whatever ended before what: steps that nobody notices are made in one go. */
+  readonly isTimeless?: boolean;
   /** It cannot go on before the word that its next access reads is another one. */
   isAsleep?(position: Position): boolean;
-  /** Of these (a bit for the index of each) one may die, at any state: a step of its own, in paths its index + DEATH. */
+  /** Of these (a bit for the index of each) one may die, after any of its writes: a step, in paths its index + DEATH. */
   readonly mortal?: number;
   /** Writes down in the memory that participant `index` has died. */
   die?(index: number): void;
@@ -68,10 +70,13 @@ export interface Touches {
   isNoticed(index: number, access: Access): boolean;
 }
 
-export function makeTouches(memory: WebAssembly.Memory): Touches {
+/** @param ignored words that are only added to, by steps that do not look at the result: their order makes no difference */
+export function makeTouches(memory: WebAssembly.Memory, ignored: readonly number[] = []): Touches {
+  const unseen = new Set(ignored.map((address) => Math.floor(address / GRANULE_BYTES)));
   const bits = new Uint8Array(memory.buffer.byteLength / GRANULE_BYTES);
   const writeShift = 4;
   const conflict = (index: number, isWrite: boolean, granule: number): boolean => {
+    if (unseen.has(granule)) return false;
     const others = bits[granule]! & ~(0x11 << index);
     return isWrite ? others !== 0 : others >>> writeShift !== 0;
   };
@@ -195,11 +200,6 @@ function walk(search: Search, touches: Touches): Explored | undefined {
       if (isPreemption && left === 0) continue;
       take(index, quiet === index, last, isPreemption ? left - 1 : left);
     }
-    if (hasDied || mortal === 0) return;
-    for (let index = 0; index < positions.length && goesOn(); index++) {
-      const mayDie = ((mortal >>> index) & 1) !== 0 && !positions[index]!.isDone;
-      if (mayDie && (quiet === -1 || index === quiet)) lose(index, last, left);
-    }
   };
 
   const goesOn = (): boolean => !isStale && !isOver;
@@ -211,20 +211,37 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     const mark = journal.mark();
     const hadBegun = before[index]!;
     if (touches.add(index, position.next)) isStale = true;
-    if (!isAlone && hadBegun === -1) before[index] = endedSet();
+    if (!isAlone && hadBegun === -1 && search.isTimeless !== true) before[index] = endedSet();
     participant.step();
     steps++;
     positions[index] = participant.position();
     path.push(index);
     alone.push(isAlone);
+    const length = path.length - 1;
+    if (isAlone) goOnAlone(index);
     const now = isAlone ? last : index;
+    // A death before a mere read leaves what a death after the last write does.
+    const mayDie = !hasDied && ((mortal >>> index) & 1) !== 0 && !positions[index]!.isDone;
+    if (mayDie && position.next.kind !== READ) lose(index, now === index ? -1 : now, left);
     visit(preemptions === undefined || now === -1 || !canGo(now) ? -1 : now, left);
-    path.pop();
-    alone.pop();
+    path.length = alone.length = length;
     journal.undoTo(mark);
     participant.restore(position);
     positions[index] = position;
     before[index] = hadBegun;
+  };
+
+  /** Makes the steps of a participant that the others cannot notice; not if it may die between them. */
+  const goOnAlone = (index: number): void => {
+    if (search.isTimeless !== true || (!hasDied && ((mortal >>> index) & 1) !== 0)) return;
+    while (canGo(index) && !touches.isNoticed(index, positions[index]!.next)) {
+      if (touches.add(index, positions[index]!.next)) isStale = true;
+      participants[index]!.step();
+      steps++;
+      positions[index] = participants[index]!.position();
+      path.push(index);
+      alone.push(true);
+    }
   };
 
   /** A participant's death, all that comes after it, and back. */
@@ -232,11 +249,12 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     const position = positions[index]!;
     const mark = journal.mark();
     search.die!(index);
-    positions[index] = { ...position, isDone: true };
+    // Where it was makes no difference any more.
+    positions[index] = { ...position, isDone: true, low: 0, high: 0 };
     hasDied = true;
     path.push(index + DEATH);
     alone.push(false);
-    visit(last === index ? -1 : last, left);
+    visit(preemptions === undefined || last === -1 || !canGo(last) ? -1 : last, left);
     path.pop();
     alone.pop();
     hasDied = false;

@@ -78,6 +78,7 @@ function search(
       journal,
       participants,
       mortal,
+      isTimeless: true,
       ...(preemptions === undefined ? {} : { preemptions }),
       isAsleep: (position) => stage.isAsleep(position),
       die(index) {
@@ -92,7 +93,7 @@ function search(
       },
       onEnd: (view) => judge(stage, view, () => pathOf(view)),
     },
-    makeTouches(stage.scene.world.memory),
+    makeTouches(stage.scene.world.memory, stage.ignored),
   );
   tally.schedules += explored.schedules;
   tally.steps += explored.steps;

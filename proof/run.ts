@@ -5,9 +5,13 @@ import { crashCases } from "./crash-cases.ts";
 import { crashEverywhere } from "./crash.ts";
 import { heapKinds } from "./heaps.ts";
 import { randomNumber, randomRace, runRandom } from "./random.ts";
+import { eventRaces } from "./races-events.ts";
+import { lockRaces } from "./races-sync.ts";
 import { races } from "./races.ts";
 import { raceName, replayRace, runRace } from "./run-race.ts";
+import { parsePath, replaySyncRace, runSyncRace, syncRaceName } from "./run-sync.ts";
 import { parseSchedule } from "./schedule.ts";
+import type { SyncRace } from "./sync-race.ts";
 import { makeTally } from "./tally.ts";
 import type { Tally, Violation } from "./tally.ts";
 
@@ -49,6 +53,13 @@ const deep = {
   randomSchedules: 40,
 };
 
+/** The same of races of the synchronisation objects. */
+export const usualSync = { mostStates: 12_000, preemptions: 2 };
+const deepSync = { mostStates: 1_000_000, preemptions: 3 };
+
+export const syncRaces = (isDeep: boolean): readonly SyncRace[] =>
+  [...lockRaces, ...eventRaces].filter(({ isLarge }) => isDeep || isLarge !== true);
+
 interface Part {
   readonly name: string;
   run(tally: Tally): void;
@@ -65,6 +76,11 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
   for (const race of races) {
     const name = `race/${raceName(race)}`;
     if (isWanted(name)) yield { name, run: (tally) => runRace(race, tally, { ...extent, isOver }) };
+  }
+  for (const race of syncRaces(isDeep)) {
+    const name = `race/${syncRaceName(race)}`;
+    const options = { ...(isDeep ? deepSync : usualSync), isOver };
+    if (isWanted(name)) yield { name, run: (tally) => runSyncRace(race, tally, options) };
   }
   for (let index = 0; index < extent.randomRaces; index++) {
     const random = randomNumber(seed, index);
@@ -101,7 +117,10 @@ function runCrash(name: string, tally: Tally, isDeep: boolean): void {
 }
 
 const countOf = (options: ProofOptions): number =>
-  crashCases(options.isDeep).length + races.length + (options.isDeep ? 0 : usual.randomRaces);
+  crashCases(options.isDeep).length +
+  races.length +
+  syncRaces(options.isDeep).length +
+  (options.isDeep ? 0 : usual.randomRaces);
 
 export function runProof(options: ProofOptions, watcher: Watcher): ProofResult {
   const startedAt = performance.now();
@@ -128,6 +147,10 @@ export function replay(name: string, schedule: string | undefined): void {
     if (tally.violations[0] !== undefined) throw new Error(tally.violations[0].message);
     return;
   }
+  if (rest[0] === "sync") {
+    replaySync(name, schedule, tally);
+    return;
+  }
   const random = (): ReturnType<typeof randomRace> | undefined => {
     const heap = heapKinds.find((one) => one === rest[0]);
     return heap === undefined ? undefined : randomRace(heap, Number(rest[1]));
@@ -139,5 +162,16 @@ export function replay(name: string, schedule: string | undefined): void {
     return;
   }
   runRace(race, tally, { ...deep, isOver: () => false });
+  if (tally.violations[0] !== undefined) throw new Error(tally.violations[0].message);
+}
+
+function replaySync(name: string, schedule: string | undefined, tally: Tally): void {
+  const race = syncRaces(true).find((one) => `race/${syncRaceName(one)}` === name);
+  if (race === undefined) throw new Error(`there is nothing named "${name}"`);
+  if (schedule !== undefined) {
+    replaySyncRace(race, parsePath(schedule));
+    return;
+  }
+  runSyncRace(race, tally, { ...deepSync, isOver: () => false });
   if (tally.violations[0] !== undefined) throw new Error(tally.violations[0].message);
 }

@@ -25,7 +25,6 @@ export interface SyncCore {
   enter(set: number): number;
   leave(set: number): number;
   isWaiting(set: number, slotIndex: number): number;
-  hasWaiters(set: number): number;
   /** Whom it has rung: slot index + 1 if it sleeps, minus that if it is awake; 0 = nobody waits. */
   ringNext(object: number, set: number): number;
 
