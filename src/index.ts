@@ -15,6 +15,13 @@ export type {
   Overflow,
   Queue,
   Ring,
+  SubscribeOptions,
+  SubscriberPolicy,
+  SubscriberStats,
+  Subscription,
+  Topic,
+  TopicOptions,
+  TopicStats,
 } from "./data/channel/index.ts";
 export { asHandle, environmentOptions, Heap } from "./heap/index.ts";
 export type {
