@@ -172,9 +172,9 @@ export function subscribe(object: u32, policy: u32, fromHistory: bool): i32 {
   const word = loadEntry(entry);
   casEntry(entry, word, withPhase(word, policy));
   addJoins(object);
-  const reach = (start + capacity - 1) & POSITION_MASK;
+  const lastKept = (start + capacity - 1) & POSITION_MASK;
   const later = findTail();
-  if (isBefore(reach, later)) {
+  if (isBefore(lastKept, later)) {
     start = (later - (capacity - 1)) & POSITION_MASK;
     setEntryStart(entry, start);
     storeEntryPosition(entry, start);

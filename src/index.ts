@@ -15,6 +15,13 @@ export type {
   Overflow,
   Queue,
   Ring,
+  SubscribeOptions,
+  SubscriberPolicy,
+  SubscriberStats,
+  Subscription,
+  Topic,
+  TopicOptions,
+  TopicStats,
 } from "./data/channel/index.ts";
 export { Heap } from "./data/heap.ts";
 export { asHandle, environmentOptions } from "./heap/index.ts";

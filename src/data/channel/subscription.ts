@@ -339,7 +339,8 @@ export function openSubscription<T>(
       return got();
     },
     async *[Symbol.asyncIterator]() {
-      while (!isClosed) {
+      for (;;) {
+        if (isClosed) return;
         let result: number;
         try {
           // One after the other.
