@@ -30,6 +30,8 @@ export interface AwaitOptions {
   readonly timeoutMs?: number | undefined;
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether the wait keeps the process from ending. Default true. */
+  readonly ref?: boolean | undefined;
 }
 
 /** What is waited for, by whom. */
@@ -180,6 +182,7 @@ export function waitAsync(
       signal?.removeEventListener("abort", onAbort);
     };
     const awaiting: Awaiting = {
+      isRef: options.ref !== false,
       poll() {
         try {
           const result = attempt();
@@ -208,6 +211,7 @@ export function waitAsync(
     if (timeoutMs === 0) return stop(timedOut(point, call, 0));
     signal?.addEventListener("abort", onAbort);
     if (timeoutMs < NO_LIMIT_MS) timer = setTimeout(() => stop(timedOut(point, call, timeoutMs)), timeoutMs);
+    if (!awaiting.isRef) timer?.unref();
   });
 }
 

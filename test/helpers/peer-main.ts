@@ -20,6 +20,8 @@ export interface PeerTools {
   readonly native: typeof native;
   readonly useCheckpoint: typeof useCheckpoint;
   readonly holdings: typeof holdings;
+  /** Imports a file of the tests' tree by its place, "src/data/heap.js", or a package by its name. */
+  readonly load: (specifier: string) => Promise<unknown>;
   /** Regions that live from one call to the next, by a name that the test chooses. */
   readonly regions: Map<string, Region>;
   /** The region kept under this name (default "main"). */
@@ -49,6 +51,7 @@ const tools: PeerTools = {
   native,
   useCheckpoint,
   holdings,
+  load: (specifier) => import(/\.js$/.test(specifier) ? new URL(`../../${specifier}`, import.meta.url).href : specifier),
   regions,
   region(key = "main") {
     const found = regions.get(key);
