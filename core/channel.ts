@@ -17,6 +17,7 @@ export {
   endReceive,
   giveBack,
   putBlock,
+  queueClaimed,
   queueDepth,
   spinReceive,
   takeBlock,

@@ -383,10 +383,20 @@ export function giveBack(object: u32, cell: usize): i32 {
 
 /** How many messages are ready. */
 export function queueDepth(object: u32): u32 {
+  return countCells(object, true);
+}
+
+/** How many cells somebody is writing, or reading. */
+export function queueClaimed(object: u32): u32 {
+  return countCells(object, false);
+}
+
+function countCells(object: u32, ready: bool): u32 {
   if (!isAt(object, QUEUE_WORD) && use(object, QUEUE_WORD) != OK) return 0;
   let count: u32 = 0;
   for (let index: u32 = 0; index < capacity; index++) {
-    if (phaseIn(loadCellState(cells + index * cellBytes)) == CELL_READY) count++;
+    const phase = phaseIn(loadCellState(cells + index * cellBytes));
+    if (phase != CELL_FREE && (phase == CELL_READY) == ready) count++;
   }
   return count;
 }

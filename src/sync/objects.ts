@@ -32,6 +32,8 @@ export interface ObjectPlan {
   /** "mutex"…, for messages. */
   readonly noun: string;
   readonly sizeBytes: number;
+  /** One that there is may have another size, which its opener checks. */
+  readonly isVariable?: true;
   readonly flags?: number;
   readonly limit?: number;
   /** Options that the caller has named: an object that has others is refused. */
@@ -132,7 +134,7 @@ function openAt(heap: Heap, block: Handle, offset: number, plan: ObjectPlan, lab
       isObject ? `a ${nouns.get(kind) ?? `object of kind ${kind}`}` : "no object",
     );
   checkOptions(found.label, plan, words);
-  if (offset + plan.sizeBytes > usableBytes)
+  if (plan.isVariable !== true && offset + plan.sizeBytes > usableBytes)
     throw wrongKind(found.label, plan, `a block of ${usableBytes} bytes`);
   return { ...found, handle: asHandle(block + offset) };
 }

@@ -30,6 +30,7 @@ export interface ChannelCore {
   endReceive(object: number, cell: number): number;
   giveBack(object: number, cell: number): number;
   queueDepth(object: number): number;
+  queueClaimed(object: number): number;
   sweepQueue(object: number): number;
   dropNext(object: number): number;
 

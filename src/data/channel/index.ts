@@ -1,0 +1,10 @@
+/** Channels: bounded queues and rings of messages in a heap. */
+
+export type { Channel, ChannelStats, SyncOptions } from "./channel.ts";
+export type { Codec, CodecName } from "./codec.ts";
+export type { Loan, Message } from "./loan.ts";
+export type { ChannelOptions, Overflow } from "./options.ts";
+export { openQueue } from "./queue.ts";
+export type { Queue } from "./queue.ts";
+export { openRing } from "./ring.ts";
+export type { Ring } from "./ring.ts";
