@@ -4,7 +4,6 @@ import { once } from "node:events";
 import type { EventEmitter } from "node:events";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import * as Comlink from "comlink";
 import * as adapter from "comlink/dist/umd/node-adapter.js";
 import { openPort } from "../../src/data/channel/port.ts";
@@ -151,9 +150,9 @@ test("when the other process dies, the ports that came from it are closed as wel
   assert.deepEqual(await through, ["around"]);
 
   port.ref();
+  sent.ref();
   const closed = Promise.all([once(sent, "close"), once(port as never as EventEmitter, "close")]);
   await peer.kill();
   await closed;
-  await sleep(1);
   inner.port1.close();
 });
