@@ -31,6 +31,8 @@ import type {
   SemaphoreOptions,
   SharedEvent,
 } from "../sync/index.ts";
+import { openQueue, openRing } from "./channel/index.ts";
+import type { ChannelOptions, Queue, Ring } from "./channel/index.ts";
 
 /** A shared heap with all that can be in it. Made by create, open or openOrCreate. */
 export class Heap extends Blocks {
@@ -79,5 +81,15 @@ export class Heap extends Blocks {
 
   counter(place?: Place): Counter {
     return openCounter(this, place);
+  }
+
+  /** A bounded queue of messages: many senders, many receivers. */
+  queue<T = unknown>(place?: Place, options?: ChannelOptions<T>): Queue<T> {
+    return openQueue<T>(this, place, options);
+  }
+
+  /** A bounded ring of messages: one sender, one receiver. */
+  ring<T = unknown>(place?: Place, options?: ChannelOptions<T>): Ring<T> {
+    return openRing<T>(this, place, options);
   }
 }
