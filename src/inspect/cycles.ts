@@ -29,13 +29,16 @@ function holderSlot({ core, region, word }: Look, object: number): number {
   }
 }
 
-export function findCycles(look: Look, objects: readonly { readonly handle: number; readonly kind: string; readonly name: string }[]): Cycle[] {
+export function findCycles(
+  look: Look,
+  objects: readonly { readonly handle: number; readonly kind: string; readonly name: string }[],
+): Cycle[] {
   const names = new Map(objects.map(({ handle, kind, name }) => [handle, `${kind} "${name}"`]));
   const cycles: Cycle[] = [];
   const seen = new Set<number>();
   for (const { index } of look.participants) {
     const path: { slot: number; object: number }[] = [];
-    for (let slot = index; slot >= 0 && !seen.has(slot); ) {
+    for (let slot = index; slot >= 0 && !seen.has(slot);) {
       const start = path.findIndex((link) => link.slot === slot);
       if (start >= 0) {
         const links = path.slice(start).map((link) => ({

@@ -5,7 +5,6 @@ import { Y_ENTERED, Y_HOLDER, Y_LIMIT, Y_VALUE, Y_WAITERS } from "../layout/sync
 import { setBytes, sleepOf, withTrace } from "./look.ts";
 import type { Look, ObjectKind, Party, Waiter } from "./look.ts";
 
-
 interface LockFacts {
   readonly state: string;
   readonly holders: readonly Party[];
@@ -36,7 +35,9 @@ export function waitersIn(look: Look, object: number, set = object + Y_WAITERS, 
 /** The party whose slot index + 1 the core has named. */
 function named(look: Look, object: number, holder: number, what?: string): Party[] {
   const party = holder > 0 ? look.party(holder - 1) : undefined;
-  return party === undefined ? [] : [withTrace(look, object, { ...party, ...(what !== undefined && { what }) })];
+  return party === undefined
+    ? []
+    : [withTrace(look, object, { ...party, ...(what !== undefined && { what }) })];
 }
 
 function readersOf(look: Look, object: number): Party[] {
@@ -95,7 +96,10 @@ export function lockFacts(look: Look, object: number, kind: ObjectKind): LockFac
     case "semaphore":
       return semaphoreFacts(look, object);
     case "event":
-      return { state: `${core.isSet(object) !== 0 ? "set" : "not set"}, set ${core.eventGeneration(object)} times`, holders: [] };
+      return {
+        state: `${core.isSet(object) !== 0 ? "set" : "not set"}, set ${core.eventGeneration(object)} times`,
+        holders: [],
+      };
     case "barrier": {
       const broken = core.isBroken(object) !== 0 ? ", broken" : "";
       const state = `${core.arrivals(object)} of ${word(object + Y_LIMIT)} have come, round ${core.barrierGeneration(object)}${broken}`;
@@ -103,7 +107,10 @@ export function lockFacts(look: Look, object: number, kind: ObjectKind): LockFac
     }
     case "once": {
       const holders = named(look, object, core.runnerOf(object), "runs");
-      return { state: core.isDone(object) !== 0 ? "done" : holders.length > 0 ? "running" : "to be done", holders };
+      return {
+        state: core.isDone(object) !== 0 ? "done" : holders.length > 0 ? "running" : "to be done",
+        holders,
+      };
     }
     case "counter":
       return { state: String(new BigInt64Array(look.region.buffer, object + Y_VALUE, 1)[0]!), holders: [] };

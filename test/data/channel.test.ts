@@ -52,7 +52,8 @@ async function receiveNumbers(
   };
   while (numbers.length < count) {
     const way = numbers.length % 4;
-    if (way === 0) for (const one of await channel.receiveMany(Math.min(3, count - numbers.length))) note(one);
+    if (way === 0)
+      for (const one of await channel.receiveMany(Math.min(3, count - numbers.length))) note(one);
     else if (way === 1 && canBlock) note(channel.receiveSync());
     else if (way === 2) {
       const message = await channel.borrowAsync();
@@ -90,7 +91,11 @@ async function delivers(crew: Crew, kind: Kind): Promise<void> {
     for (const numbers of received)
       for (const isOurs of [true, false]) {
         const ofOne = numbers.filter((number) => number >= 400 === isOurs);
-        assert.deepEqual(ofOne, ofOne.toSorted((one, other) => one - other), "those of one sender in order");
+        assert.deepEqual(
+          ofOne,
+          ofOne.toSorted((one, other) => one - other),
+          "those of one sender in order",
+        );
       }
   }
   const { depth, sent, received, dropped, skipped } = channel.stats();
@@ -219,7 +224,9 @@ function suite(kind: Kind): (crew: Crew, holds: Holds) => Promise<void> {
       assert.deepEqual(seen, [8, 112, true, "wait", false]);
       const other = mates[0].run(
         ({ heap: own }, k: Kind) =>
-          void (k === "queue" ? own.queue("options", { codec: "json" }) : own.ring("options", { codec: "json" })),
+          void (k === "queue"
+            ? own.queue("options", { codec: "json" })
+            : own.ring("options", { codec: "json" })),
         kind,
       );
       await rejectsCode(other, "ERR_SHOAL_KIND", /codec raw, not json/);

@@ -132,7 +132,9 @@ test("when the other process dies, the ports that came from it are closed as wel
     const own: Port = open(Heap.open(name), "rpc");
     const { port1, port2 } = new MessageChannel();
     keep("port1", port1);
-    port1.on("message", (value) => port1.postMessage(["echo", value], value instanceof MessagePort ? [value] : []));
+    port1.on("message", (value) =>
+      port1.postMessage(["echo", value], value instanceof MessagePort ? [value] : []),
+    );
     own.postMessage({ port: port2 }, [port2]);
     own.on("message", () => undefined);
   }, heap.region.name);

@@ -84,7 +84,14 @@ test("messages are structured clones: of maps, sets, dates, patterns, typed arra
 test("what cannot be cloned is a DataCloneError, at once, and nothing is sent", async (t) => {
   const [one, other] = pair(t);
   const next = nextOf(other, "message");
-  for (const bad of [() => 1, new SharedArrayBuffer(8), Symbol("s"), new WeakMap(), new MessageChannel().port1, one]) {
+  for (const bad of [
+    () => 1,
+    new SharedArrayBuffer(8),
+    Symbol("s"),
+    new WeakMap(),
+    new MessageChannel().port1,
+    one,
+  ]) {
     assert.throws(() => one.postMessage({ bad }), { name: "DataCloneError" });
   }
   const { port1 } = new MessageChannel();
@@ -238,15 +245,19 @@ test("a port that nobody listens to does not keep the process alive, one that is
   const heap = createHeap(t);
   const end = async (isListening: boolean): Promise<string> => {
     const peer = startProcess(t);
-    await peer.run(async ({ Heap: Heaps, load }, name, listens) => {
-      const { openPort: open } = (await load("src/data/channel/port.js")) as { openPort: typeof openPort };
-      const port = open(Heaps.open(name), "talk");
-      if (listens) port.on("message", () => undefined);
-      setImmediate(() => {
-        process.removeAllListeners("disconnect");
-        process.disconnect();
-      });
-    }, heap.region.name, isListening);
+    await peer.run(
+      async ({ Heap: Heaps, load }, name, listens) => {
+        const { openPort: open } = (await load("src/data/channel/port.js")) as { openPort: typeof openPort };
+        const port = open(Heaps.open(name), "talk");
+        if (listens) port.on("message", () => undefined);
+        setImmediate(() => {
+          process.removeAllListeners("disconnect");
+          process.disconnect();
+        });
+      },
+      heap.region.name,
+      isListening,
+    );
     return Promise.race([peer.ended, sleep(1500).then(() => "alive")]);
   };
   assert.equal(await end(false), "exit code 0");

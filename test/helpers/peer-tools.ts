@@ -61,7 +61,9 @@ export function makeTools(): PeerTools {
     },
     words: (block, count) => new Int32Array(tools.heap.region.buffer, block, count),
     load: (specifier) =>
-      import(/^(src|test)\//.test(specifier) ? new URL(`../../${specifier}`, import.meta.url).href : specifier),
+      import(
+        /^(src|test)\//.test(specifier) ? new URL(`../../${specifier}`, import.meta.url).href : specifier
+      ),
   };
   return tools;
 }

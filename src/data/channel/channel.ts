@@ -65,6 +65,8 @@ export interface Channel<T = unknown> {
   readonly messageBytes: number;
   readonly overflow: Overflow;
   readonly redeliver: boolean;
+  /** The codec's name. */
+  readonly codec: string;
   /** Messages that wait to be received. */
   readonly depth: number;
   /** Nothing more is sent. */
@@ -154,7 +156,8 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
 
   /** Whether the message has not to be waited for any more. @throws ERR_SHOAL_FULL */
   const isDone = (encoded: Encoded, call: string): boolean => {
-    if (transfer.trySend(encoded, call) || trySendFull(encoded, call) || overflow === "drop-newest") return true;
+    if (transfer.trySend(encoded, call) || trySendFull(encoded, call) || overflow === "drop-newest")
+      return true;
     if (overflow === "fail") throw full(call);
     core.noteChannelWait(object, 1);
     return false;
@@ -180,13 +183,22 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
       : waitSync(point, attempt, options, call);
   };
 
-  const blockOrThrow = (isSender: boolean, attempt: () => number, options: SyncOptions, call: string): number => {
+  const blockOrThrow = (
+    isSender: boolean,
+    attempt: () => number,
+    options: SyncOptions,
+    call: string,
+  ): number => {
     const result = block(isSender, attempt, options, call);
     if (result === 0) throw timedOut(isSender ? link.senders : link.receivers, call, options.timeoutMs ?? 0);
     return result;
   };
 
-  const awaitMessage = async (attempt: () => number, options: AwaitOptions, call: string): Promise<number> => {
+  const awaitMessage = async (
+    attempt: () => number,
+    options: AwaitOptions,
+    call: string,
+  ): Promise<number> => {
     core.noteChannelWait(object, 0);
     const startMs = performance.now();
     const result = await waitAsync(link.receivers, attempt, options, call);
@@ -265,6 +277,7 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
     messageBytes: link.inlineBytes,
     overflow,
     redeliver: link.redeliver,
+    codec: link.codec.name,
     get depth() {
       region.check();
       return driver.depth();

@@ -37,7 +37,12 @@ export interface BytesCodec {
 export type AnyCodec = TextCodec | BytesCodec;
 
 /** Numbers of codecs in a channel's flags; 0 = none was named. */
-export const CODEC_NUMBERS: Readonly<Record<CodecName | "own", number>> = { json: 1, raw: 2, msgpack: 3, own: 4 };
+export const CODEC_NUMBERS: Readonly<Record<CodecName | "own", number>> = {
+  json: 1,
+  raw: 2,
+  msgpack: 3,
+  own: 4,
+};
 
 const json: TextCodec = {
   isText: true,
@@ -46,7 +51,9 @@ const json: TextCodec = {
     const text = JSON.stringify(message);
     // What JSON leaves out has no text.
     if (typeof text === "string") return text;
-    throw shoalError("ERR_SHOAL_CODEC", `a ${typeof message} is nothing that JSON can say`, { codec: "json" });
+    throw shoalError("ERR_SHOAL_CODEC", `a ${typeof message} is nothing that JSON can say`, {
+      codec: "json",
+    });
   },
   decode: (text) => JSON.parse(text) as unknown,
 };

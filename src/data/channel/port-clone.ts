@@ -55,7 +55,9 @@ function makeCodec(): NonNullable<typeof codec> {
     }
 
     _getSharedArrayBufferId(): number {
-      throw dataCloneError("a SharedArrayBuffer cannot be sent to another process; put what it holds into the heap");
+      throw dataCloneError(
+        "a SharedArrayBuffer cannot be sent to another process; put what it holds into the heap",
+      );
     }
 
     _getDataCloneError(message: string): Error {
@@ -89,7 +91,10 @@ function makeCodec(): NonNullable<typeof codec> {
       return writer.releaseBuffer();
     },
     read(frame, portOf) {
-      const reader = new Reader(Buffer.from(frame.buffer, frame.byteOffset, frame.length).subarray(PORT_HEAD_BYTES), portOf);
+      const reader = new Reader(
+        Buffer.from(frame.buffer, frame.byteOffset, frame.length).subarray(PORT_HEAD_BYTES),
+        portOf,
+      );
       reader.readHeader();
       const count = reader.readUint32();
       const value: unknown = reader.readValue();

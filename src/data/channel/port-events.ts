@@ -36,9 +36,7 @@ export class PortEvent extends Event {
   }
 }
 
-export type EventListenerLike =
-  | ((event: PortEvent) => unknown)
-  | { handleEvent(event: PortEvent): unknown };
+export type EventListenerLike = ((event: PortEvent) => unknown) | { handleEvent(event: PortEvent): unknown };
 
 /** For on() and its like: messages' values, errors, and nothing when the port closes. */
 export type ValueListener = (value: unknown) => unknown;
@@ -91,7 +89,10 @@ function call(entry: Entry, target: object, event: PortEvent): void {
  * @param targetOf the port, for events
  * @param onCount told how many listen to messages, and whether they have become more, whenever that changes
  */
-export function makeListeners(targetOf: () => object, onCount: (messageListeners: number, hasGrown: boolean) => void): Listeners {
+export function makeListeners(
+  targetOf: () => object,
+  onCount: (messageListeners: number, hasGrown: boolean) => void,
+): Listeners {
   let entries: Entry[] = [];
   const handlers = new Map<PortEventType, Entry>();
 
@@ -122,7 +123,8 @@ export function makeListeners(targetOf: () => object, onCount: (messageListeners
         throw shoalError("ERR_SHOAL_ARGUMENT", `the listener of "${type}" is no function`, { type });
       if (signal?.aborted === true) return;
       // An EventTarget has a listener once.
-      if (isEvent && entries.some((one) => one.type === type && one.listener === listener && one.isEvent)) return;
+      if (isEvent && entries.some((one) => one.type === type && one.listener === listener && one.isEvent))
+        return;
       const entry: Entry = { type: type as PortEventType, listener, isEvent, isOnce: once, isOver: false };
       push(entry);
       signal?.addEventListener("abort", () => drop(entry), { once: true });

@@ -12,14 +12,17 @@
 
 import { shoalError } from "../../errors.ts";
 import type { Handle, Heap } from "../../heap/index.ts";
-import {
-  PORT_CELL_BYTES,
-  PORT_KIND,
-  PORT_PARTNERS,
-  PORT_SERIALS,
-} from "../../layout/port.ts";
+import { PORT_CELL_BYTES, PORT_KIND, PORT_PARTNERS, PORT_SERIALS } from "../../layout/port.ts";
 import { CELL_DATA } from "../../layout/channel.ts";
-import { SYNC_ABANDONED, SYNC_MAGIC, SYNC_MUTEX, SYNC_YES, Y_KIND, Y_LIMIT, Y_WAITERS } from "../../layout/sync.ts";
+import {
+  SYNC_ABANDONED,
+  SYNC_MAGIC,
+  SYNC_MUTEX,
+  SYNC_YES,
+  Y_KIND,
+  Y_LIMIT,
+  Y_WAITERS,
+} from "../../layout/sync.ts";
 import { contextOf } from "../../sync/context.ts";
 import type { SyncContext } from "../../sync/context.ts";
 import { openMutex } from "../../sync/index.ts";
@@ -87,7 +90,11 @@ function partsOf(heap: Heap, capacity: number, cellBytes: number): Parts {
 }
 
 /** Finds or makes the port `name`; the parts, and what it is called. */
-function openPlace(heap: Heap, name: string, options: PortOptions): { handle: Handle; label: string; parts: Parts } {
+function openPlace(
+  heap: Heap,
+  name: string,
+  options: PortOptions,
+): { handle: Handle; label: string; parts: Parts } {
   const { capacity = DEFAULT_CAPACITY, messageBytes = DEFAULT_MESSAGE_BYTES } = options;
   const queueOptions = { capacity, messageBytes, codec: "raw" } as const;
   const plan = planChannel(heap, "queue", queueOptions);

@@ -1,11 +1,6 @@
 /** What a port sends: at once where it can be, else from a list, in the order in which it was posted. */
 
-import {
-  PORT_HEAD_BYTES,
-  PORT_HEAD_CHANNEL,
-  PORT_HEAD_SERIAL,
-  PORT_HEAD_WHAT,
-} from "../../layout/port.ts";
+import { PORT_HEAD_BYTES, PORT_HEAD_CHANNEL, PORT_HEAD_SERIAL, PORT_HEAD_WHAT } from "../../layout/port.ts";
 import type { Seat } from "./port-place.ts";
 
 export interface Sender {

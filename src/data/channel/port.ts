@@ -58,8 +58,16 @@ export interface Port extends Disposable {
   onmessage: ((event: PortEvent) => unknown) | null;
   onmessageerror: ((event: PortEvent) => unknown) | null;
   onclose: ((event: PortEvent) => unknown) | null;
-  addEventListener(type: string, listener: EventListenerLike | null, options?: ListenerOptions | boolean): void;
-  removeEventListener(type: string, listener: EventListenerLike | null, options?: ListenerOptions | boolean): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerLike | null,
+    options?: ListenerOptions | boolean,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerLike | null,
+    options?: ListenerOptions | boolean,
+  ): void;
   on(type: string, listener: ValueListener): Port;
   addListener(type: string, listener: ValueListener): Port;
   once(type: string, listener: ValueListener): Port;
@@ -72,13 +80,17 @@ export interface Port extends Disposable {
 /** Messages that are delivered in a row before the event loop has its turn. */
 const MOST_IN_A_ROW = 100;
 
-function splitTransfers(transfer: TransferList | { readonly transfer?: TransferList }): readonly MessagePort[] {
+function splitTransfers(
+  transfer: TransferList | { readonly transfer?: TransferList },
+): readonly MessagePort[] {
   const list = Symbol.iterator in transfer ? transfer : (transfer.transfer ?? []);
   const ports: MessagePort[] = [];
   for (const one of list) {
     if (one instanceof MessagePort) ports.push(one);
     else if (!(one instanceof ArrayBuffer))
-      throw dataCloneError("only MessagePorts and ArrayBuffers can be in the list of what is to be transferred");
+      throw dataCloneError(
+        "only MessagePorts and ArrayBuffers can be in the list of what is to be transferred",
+      );
   }
   return ports;
 }

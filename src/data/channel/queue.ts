@@ -12,11 +12,7 @@ import type { ChannelOptions } from "./options.ts";
 export type Queue<T = unknown> = Channel<T>;
 
 /** Finds or makes a queue. Errors as openObject; ERR_SHOAL_KIND when there is one with other options. */
-export function openQueue<T = unknown>(
-  heap: Heap,
-  place?: Place,
-  options: ChannelOptions<T> = {},
-): Queue<T> {
+export function openQueue<T = unknown>(heap: Heap, place?: Place, options: ChannelOptions<T> = {}): Queue<T> {
   const link = openLink(heap, "queue", place, options as ChannelOptions<never>);
   const { core, object } = link;
   const driver: Driver = {

@@ -28,7 +28,12 @@ export interface Spin {
   /** How often an attempt of `wait` may look. */
   readonly most: number;
   /** Waits without ever sleeping; 0: in vain. */
-  wait(link: Link, attempt: () => number, options: { readonly timeoutMs?: number | undefined }, call: string): number;
+  wait(
+    link: Link,
+    attempt: () => number,
+    options: { readonly timeoutMs?: number | undefined },
+    call: string,
+  ): number;
 }
 
 export function makeSpin(): Spin {

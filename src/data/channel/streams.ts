@@ -31,7 +31,8 @@ export type Streamed<T> = Pick<Channel<T>, "receiveMany" | "tryReceive" | "send"
 };
 
 function noNull(): Error {
-  const message = "the message is null, which a stream of objects takes for its end; iterate over the channel instead";
+  const message =
+    "the message is null, which a stream of objects takes for its end; iterate over the channel instead";
   return shoalError("ERR_SHOAL_CODEC", message, { codec: "json" });
 }
 
@@ -109,7 +110,9 @@ export function webReadableOf<T>(channel: Streamed<T>, options: ReadableOptions 
   const { highWaterMark = 0, signal } = options;
   const stopping = new AbortController();
 
-  const pull = async (controller: Pick<ReadableStreamDefaultController<T>, "enqueue" | "close">): Promise<void> => {
+  const pull = async (
+    controller: Pick<ReadableStreamDefaultController<T>, "enqueue" | "close">,
+  ): Promise<void> => {
     let message = await next(channel, stopping.signal);
     while (channel.isRaw && message !== undefined && isEmpty(message))
       // oxlint-disable-next-line no-await-in-loop -- no bytes are no news
