@@ -107,7 +107,7 @@ export function use(object: u32, word: u32): i32 {
 }
 
 function beyond(end: u64): i32 {
-  return fail(((<u64>loadSizePages()) << PAGE_SHIFT) >= end ? NEED_CATCH_UP : CHANNEL_NONE);
+  return fail((<u64>loadSizePages()) << PAGE_SHIFT >= end ? NEED_CATCH_UP : CHANNEL_NONE);
 }
 
 /**
@@ -163,13 +163,13 @@ function hasMore(set: usize): bool {
 export function countOnce(at: usize, tag: u32): void {
   const word = loadTagged(at);
   if (<u32>(word >> 32) == tag) return;
-  storeTagged(at, ((<u64>tag) << 32) | <u64>(<u32>word + 1));
+  storeTagged(at, ((<u64>tag) << 32) | (<u64>(<u32>word + 1)));
 }
 
 /** Counts one more at `at`, of nothing that others could take for counted. */
 export function countMore(at: usize): void {
   const word = loadTagged(at);
-  storeTagged(at, (word & 0xffffffff00000000) | <u64>(<u32>word + 1));
+  storeTagged(at, (word & 0xffffffff00000000) | (<u64>(<u32>word + 1)));
 }
 
 /** The channel is no more: whoever still knows of it finds none. Its block is the caller's to free. */

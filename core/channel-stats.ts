@@ -11,16 +11,7 @@ import {
   C_SKIPPED,
 } from "../src/layout/channel";
 import { OK } from "../src/layout/result";
-import {
-  countMore,
-  headSide,
-  isAt,
-  QUEUE_WORD,
-  record,
-  recordAt,
-  RING_WORD,
-  use,
-} from "./channel-map";
+import { countMore, headSide, isAt, QUEUE_WORD, record, recordAt, RING_WORD, use } from "./channel-map";
 import { addCount, getCount, getCount8, loadEnded, loadTagged, storeEnded } from "./mem-channel";
 import { slotCount } from "./state";
 
@@ -33,7 +24,8 @@ function reach(object: u32): bool {
 export function countOf(object: u32, at: u32): f64 {
   if (!reach(object)) return 0;
   const isTagged = at == C_DROPPED || at == C_SKIPPED;
-  let sum: u64 = isTagged && at == C_DROPPED && isAt(object, RING_WORD) ? <u32>loadTagged(headSide + C_RING_DROPPED) : 0;
+  let sum: u64 =
+    isTagged && at == C_DROPPED && isAt(object, RING_WORD) ? <u32>loadTagged(headSide + C_RING_DROPPED) : 0;
   for (let index: u32 = 0; index < slotCount; index++) {
     const place = recordAt(index) + at;
     if (isTagged) sum += <u32>loadTagged(place);

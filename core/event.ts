@@ -5,12 +5,15 @@
  * counts how often it was set as well: who waited when that happened goes on, even if it has been unset by then.
  *
  * Condition. Who waits takes a ticket, then releases its mutex; tickets below `notified` go on. Notifying one moves `notified` by
- * one, notifying all moves it to the last ticket. A ticket that nobody waits with any more (given up, or its participant is
- * dead) would swallow a notification; so who gives up notifies all, and after a death everybody looks up: a condition may
- * always go on for no reason, and who waits looks at what it waits for.
+ * one, notifying all moves it to the last ticket. A ticket that nobody waits with any more would swallow a notification. So
+ * who gives up notifies all; and when somebody is gone (it may have had a ticket), everybody who waits goes on, with tickets
+ * that then are nobody's either. Those tickets are *swept*, all notified, by the first who comes to wait afterwards: it takes
+ * its ticket, reads how many are gone, and sweeps unless that was done for so many. Whoever waits has seen that it was done
+ * for as many as were gone when it last looked, or goes on because more are. A condition may always go on for no reason, and
+ * who waits looks at what it waits for.
  *
  * Barrier. Generation and number of arrivals are one word; the last one to come makes it the next generation's. A party is
- * known by its cell from its first coming on. If one is gone, whoever waits finds that, and marks the barrier broken.
+ * known by its cell from its first coming on. If one is gone, whoever waits or comes finds that, and marks the barrier broken.
  *
  * Once. One word: nobody, somebody who runs, done. Of a runner that is gone the next one takes over.
  *
@@ -49,11 +52,13 @@ import {
   loadGeneration,
   loadNotified,
   loadRunner,
+  loadSwept,
   loadTaken,
   loadValue,
   storeCell,
   storeDirty,
   storeEvent,
+  storeSwept,
   swapValue,
 } from "./mem-sync";
 import { me, slotCount } from "./state";
@@ -113,6 +118,18 @@ export function notify(object: u32, all: bool): bool {
   return true;
 }
 
+/**
+ * Notifies the tickets that may be those of some who are gone: `departures` are, says the caller, who has read it after it took
+ * its ticket. Whether that was needed: its own ticket is notified then, and it takes another one.
+ */
+export function sweepTickets(object: u32, departures: u32): bool {
+  if (loadSwept(object) == departures) return false;
+  notify(object, true);
+  // SYNC with the load above: who finds this finds the tickets notified.
+  storeSwept(object, departures);
+  return true;
+}
+
 // Barrier
 
 @inline
@@ -125,11 +142,11 @@ export function barrierGeneration(object: u32): u32 {
 }
 
 export function arrivals(object: u32): u32 {
-  return <u32>loadArrivals(object) & ~BARRIER_BROKEN;
+  return (<u32>loadArrivals(object)) & ~BARRIER_BROKEN;
 }
 
 export function isBroken(object: u32): bool {
-  return (<u32>loadArrivals(object) & BARRIER_BROKEN) != 0;
+  return ((<u32>loadArrivals(object)) & BARRIER_BROKEN) != 0;
 }
 
 /**
@@ -137,13 +154,19 @@ export function isBroken(object: u32): bool {
  * SYNC_NO: it is to wait. SYNC_BROKEN. SYNC_DONE: the generation has changed; read it again.
  */
 export function arrive(object: u32, generation: u32): u32 {
+  // Before the own cell is written, in which one that is gone may stand.
+  if (goneParty(object) != 0) {
+    breakBarrier(object, generation);
+    return <u32>(loadArrivals(object) >> 32) != generation ? SYNC_DONE : SYNC_BROKEN;
+  }
   storeCell(partyAt(object, me - 1), ident);
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return SYNC_DONE;
-    if ((<u32>word & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
+    if (((<u32>word) & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
     const isLast = <u32>word + 1 >= getObjectWord(object, Y_LIMIT);
-    if (casArrivals(object, word, isLast ? ((word >> 32) + 1) << 32 : word + 1)) return isLast ? SYNC_YES : SYNC_NO;
+    if (casArrivals(object, word, isLast ? ((word >> 32) + 1) << 32 : word + 1))
+      return isLast ? SYNC_YES : SYNC_NO;
   }
   return SYNC_DONE;
 }
@@ -152,7 +175,7 @@ export function arrive(object: u32, generation: u32): u32 {
 export function hasPassed(object: u32, generation: u32): u32 {
   const word = loadArrivals(object);
   if (<u32>(word >> 32) != generation) return wasReset(object, generation) ? SYNC_BROKEN : SYNC_YES;
-  if ((<u32>word & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
+  if (((<u32>word) & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
   if (goneParty(object) == 0) return SYNC_NO;
   breakBarrier(object, generation);
   return <u32>(loadArrivals(object) >> 32) != generation ? SYNC_YES : SYNC_BROKEN;
@@ -177,7 +200,7 @@ export function goneParty(object: u32): u32 {
 export function breakBarrier(object: u32, generation: u32): void {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
-    if (<u32>(word >> 32) != generation || (<u32>word & BARRIER_BROKEN) != 0) return;
+    if (<u32>(word >> 32) != generation || ((<u32>word) & BARRIER_BROKEN) != 0) return;
     if (!casArrivals(object, word, word | BARRIER_BROKEN)) continue;
     addAbandoned(object);
     return;
@@ -189,7 +212,7 @@ export function withdraw(object: u32, generation: u32): bool {
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return false;
-    if ((<u32>word & ~BARRIER_BROKEN) == 0) return true;
+    if (((<u32>word) & ~BARRIER_BROKEN) == 0) return true;
     if (casArrivals(object, word, word - 1)) return true;
   }
   return true;

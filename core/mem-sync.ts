@@ -18,6 +18,7 @@ import {
   Y_RUNNER,
   Y_SINCE,
   Y_STATE,
+  Y_SWEPT,
   Y_TAKEN,
   Y_TALLY,
   Y_TICKETS,
@@ -346,6 +347,18 @@ export function loadNotified(object: usize): u32 {
 export function casNotified(object: usize, expected: u32, value: u32): bool {
   if (CHECKED) checkpoint(573);
   return atomic.cmpxchg<u32>(object + Y_NOTIFIED, expected, value) == expected;
+}
+
+@inline
+export function loadSwept(object: usize): u32 {
+  if (CHECKED) checkpoint(574);
+  return atomic.load<u32>(object + Y_SWEPT);
+}
+
+@inline
+export function storeSwept(object: usize, departures: u32): void {
+  if (CHECKED) checkpoint(575);
+  atomic.store<u32>(object + Y_SWEPT, departures);
 }
 
 // Barrier

@@ -14,7 +14,15 @@
  * half done, and the next one is not told of a death.
  */
 
-import { IDENT_SLOT_MASK, SYNC_ABANDONED, SYNC_MINE, SYNC_NO, SYNC_YES } from "../src/layout/sync";
+import {
+  IDENT_SLOT_MASK,
+  SYNC_ABANDONED,
+  SYNC_FAIR,
+  SYNC_MINE,
+  SYNC_NO,
+  SYNC_YES,
+  Y_FLAGS,
+} from "../src/layout/sync";
 import { ring } from "./bells";
 import { ident, isGone } from "./ident";
 import {
@@ -22,6 +30,7 @@ import {
   addTickets,
   casHolder,
   casTurn,
+  getObjectWord,
   loadEntered,
   loadHolder,
   loadTurn,
@@ -70,11 +79,14 @@ export function takeTurn(object: u32): void {
 /** tryLock for fair mutexes. `hasTurn`: this participant waits for it. */
 export function tryLockFair(object: u32, hasTurn: bool): u32 {
   const holder = loadHolder(object);
-  if (holder == ident && (!hasTurn || loadEntered(object) == ident)) return SYNC_MINE;
+  if (holder == ident && loadEntered(object) == ident) return SYNC_MINE;
   let result: u32 = SYNC_YES;
-  if (holder != ident) {
+  if (holder == ident) {
+    // Handed to this participant: it is for the call that has the turn.
+    if (!hasTurn) return SYNC_NO;
+  } else {
     if (holder != 0 && !isGone(holder)) return SYNC_NO;
-    if (!hasTurn && hasWaiters(setOf(object))) return SYNC_NO;
+    if (!hasTurn && isAwaited(object)) return SYNC_NO;
     if (holder != 0 && loadEntered(object) == holder) result = SYNC_ABANDONED;
     if (!casHolder(object, holder, ident)) return SYNC_NO;
   }
@@ -84,12 +96,23 @@ export function tryLockFair(object: u32, hasTurn: bool): u32 {
   return result;
 }
 
+/** Whether somebody who is not gone waits for its turn. */
+function isAwaited(object: u32): bool {
+  if (!hasWaiters(setOf(object))) return false;
+  for (let index: u32 = 0; index < slotCount; index++) {
+    if (!isWaiting(setOf(object), index)) continue;
+    const turn = loadTurn(turnAt(object, index));
+    if (turn != 0 && !isGone(<u32>(turn >> 32))) return true;
+  }
+  return false;
+}
+
 /**
  * Releases a fair mutex, to the one that has waited longest. As ringNext's result; i32.MIN_VALUE when this participant does not
  * hold it.
  */
 export function unlockFair(object: u32): i32 {
-  if (loadHolder(object) != ident) return i32.MIN_VALUE;
+  if (loadHolder(object) != ident || loadEntered(object) != ident) return i32.MIN_VALUE;
   setSince(object, 0);
   storeEntered(object, 0);
   for (let left = slotCount; left > 0; left--) {
@@ -128,6 +151,12 @@ export function dropTurn(object: u32): bool {
   const cell = turnAt(object, me - 1);
   const turn = loadTurn(cell);
   return turn == 0 || (<u32>turn != HANDED && casTurn(cell, turn, 0));
+}
+
+/** Whether this participant holds the mutex, and knows of it. */
+export function isHolding(object: u32): bool {
+  if (loadHolder(object) != ident) return false;
+  return (getObjectWord(object, Y_FLAGS) & SYNC_FAIR) == 0 || loadEntered(object) == ident;
 }
 
 /** Slot index + 1 of who holds the mutex; 0 = nobody who lives. */

@@ -1,8 +1,8 @@
 /**
  * Sweeping a queue: what those who are gone have left in its cells.
  *
- * Done by a sender that finds it full, a receiver that finds nothing, or who comes anew, when somebody is gone since it swept
- * last (or the very cell that it waits for is a gone one's). Gone means recovered: blocks in cells are shared, those taken out are
+ * Done by a sender that finds it full, a receiver, or who comes anew, when somebody is gone since it swept last (or the very
+ * cell that it waits for is a gone one's). Gone means recovered: blocks in cells are shared, those taken out are
  * freed (hand-over.ts). Of a cell whose name is gone
  *
  *     WRITING              -> SKIPPING(me): the message was never sent. Counted as skipped
@@ -203,9 +203,9 @@ export function moveHeadBack(index: u32, turn: u32): void {
     const head = loadPosition(headSide);
     const position = head & POSITION_MASK;
     const turns = turnsBetween(turn, turnOf(position));
-    const distance = ((<i64>turns) << shift) + <i64>index - <i64>(<u32>position & mask);
+    const distance = ((<i64>turns) << shift) + <i64>index - <i64>((<u32>position) & mask);
     // The version changes even if the place does not: a search may be on its way over the cell.
-    const target = distance < 0 ? <u64>(<i64>position + distance) & POSITION_MASK : position;
+    const target = distance < 0 ? (<u64>(<i64>position + distance)) & POSITION_MASK : position;
     const version = (head >> POSITION_BITS) + 1;
     if (casPosition(headSide, head, (version << POSITION_BITS) | target)) return;
   }
@@ -230,7 +230,7 @@ export function dropNext(object: u32): i32 {
       phaseIn(state) == CELL_READY &&
       casCellState(cell, state, stateOf(CELL_DROPPING, ident, turn))
     )
-      return clear(cell, <u32>position & mask, CELL_DROPPING, turn);
+      return clear(cell, (<u32>position) & mask, CELL_DROPPING, turn);
     position = (position + 1) & POSITION_MASK;
   }
   return fail(CHANNEL_EMPTY);

@@ -23,7 +23,7 @@
  *
  * First come, first served: a receiver does not pass a cell that somebody who lives is WRITING.
  *
- * Deaths are put right by whoever finds the channel empty, blocked or full afterwards: queue-sweep.ts.
+ * Deaths are put right by whoever receives afterwards, or finds the channel full: queue-sweep.ts.
  *
  * Who waits. A sender rings a receiver after its store of READY, a receiver a sender after its store of FREE. One ring for one
  * message is not enough: the one that is rung may find the next cell still being written, and wait again, while the message
@@ -62,7 +62,6 @@ import {
   capacity,
   cellBytes,
   cells,
-  channel,
   flags,
   hasReceivers,
   hasSenders,
@@ -100,7 +99,7 @@ export const POSITION_MASK: u64 = ((<u64>1) << POSITION_BITS) - 1;
 
 @inline
 export function phaseIn(state: u64): u32 {
-  return <u32>state & CELL_PHASE_MASK;
+  return (<u32>state) & CELL_PHASE_MASK;
 }
 
 @inline
@@ -125,12 +124,12 @@ export function nextTurn(turn: u32): u32 {
 
 @inline
 export function cellAt(position: u64): usize {
-  return cells + (<u32>position & mask) * cellBytes;
+  return cells + ((<u32>position) & mask) * cellBytes;
 }
 
 @inline
 export function turnOf(position: u64): u32 {
-  return <u32>(position >> shift) & CELL_TURN_MASK;
+  return (<u32>(position >> shift)) & CELL_TURN_MASK;
 }
 
 /** How many turns `turn` is ahead of `other`; turns wrap. */
@@ -178,7 +177,8 @@ export function claimSend(object: u32): u32 {
     const ahead = turnsBetween(turnIn(state), turn);
     if (ahead < 0) return whyFull(state, hint);
     if (ahead == 0 && phaseIn(state) == CELL_FREE) {
-      if (casCellState(cell, state, stateOf(CELL_WRITING, ident, turn))) return claimed(object, cell, hint, position);
+      if (casCellState(cell, state, stateOf(CELL_WRITING, ident, turn)))
+        return claimed(object, cell, hint, position);
       continue;
     }
     // A cell that is ahead was claimed in the turn before that.
@@ -196,7 +196,7 @@ function claimed(object: u32, cell: usize, hint: u64, position: u64): u32 {
     storeCellState(cell, stateOf(CELL_FREE, 0, nextTurn(turnOf(position))));
     return CHANNEL_OVER;
   }
-  return <u32>cell | (hasSenders() && isFreeAt(next) ? RING_SENDERS : 0);
+  return (<u32>cell) | (hasSenders() && isFreeAt(next) ? RING_SENDERS : 0);
 }
 
 function isFreeAt(position: u64): bool {
@@ -265,6 +265,11 @@ export function claimReceive(object: u32, lent: bool): u32 {
     const result = use(object, QUEUE_WORD);
     if (result != OK) return result;
   }
+  // What the gone had claimed comes before what was sent since.
+  if (isStale()) {
+    const result = sweep();
+    if (result != OK) return result;
+  }
   const phase: u32 = lent && (flags & CHANNEL_REDELIVER) == 0 ? CELL_HELD : CELL_READING;
   const ended = loadEnded(object);
   const hint = loadPosition(headSide);
@@ -281,7 +286,7 @@ export function claimReceive(object: u32, lent: bool): u32 {
         if (!casCellState(cell, state, stateOf(phase, ident, turn))) continue;
         position = (position + 1) & POSITION_MASK;
         casPosition(headSide, hint, (hint & ~POSITION_MASK) | position);
-        return <u32>cell | (hasReceivers() && isReadyFrom(position) ? RING_RECEIVERS : 0);
+        return (<u32>cell) | (hasReceivers() && isReadyFrom(position) ? RING_RECEIVERS : 0);
       }
       if (now == CELL_FREE) break;
       if (now == CELL_WRITING) return whyBlocked(state);

@@ -59,6 +59,8 @@ export function tryRead(object: u32): u32 {
   if (writer == ident) return SYNC_MINE;
   if (!clearWriter(object, writer)) return SYNC_NO;
   const cell = cellAt(object, me - 1);
+  // Who reads already has others to read for: its cell stays.
+  if (loadCell(cell) == ident) return loadHolder(object) == 0 ? yes(object) : SYNC_NO;
   storeCell(cell, ident);
   if (loadHolder(object) == 0) return yes(object);
   storeCell(cell, 0);

@@ -48,12 +48,12 @@ function ownerAt(object: u32, index: u32): usize {
 
 @inline
 function heldIn(share: u64): u32 {
-  return <u32>share & 0xffff;
+  return (<u32>share) & 0xffff;
 }
 
 @inline
 function nextIn(share: u64): u32 {
-  return (<u32>share >> 16) & 0xffff;
+  return ((<u32>share) >> 16) & 0xffff;
 }
 
 @inline
@@ -67,13 +67,13 @@ function shareOf(held: u32, next: u32, number: u32): u64 {
 }
 
 @inline
-function tallyOf(available: u32, index: u32, number: u32): u64 {
-  return ((<u64>number) << 26) | ((<u64>(index + 1)) << 16) | (<u64>available);
+function tallyOf(left: u32, index: u32, number: u32): u64 {
+  return ((<u64>number) << 26) | ((<u64>(index + 1)) << 16) | (<u64>left);
 }
 
 @inline
 function availableIn(tally: u64): u32 {
-  return <u32>tally & 0xffff;
+  return (<u32>tally) & 0xffff;
 }
 
 /** The change whose result `tally` is shows in its participant's share as well, or `tally` is not the present value. */

@@ -159,7 +159,11 @@ function sweeps(
       if (options.kind === CHANNEL_RING) {
         repeat(member, object, () => member.core.ringRoom(object));
         repeat(member, object, () => member.core.ringNextMessage(object, 0));
-      } else assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK);
+      } else
+        assert.equal(
+          repeat(member, object, () => member.core.sweepQueue(object)),
+          OK,
+        );
     },
   }));
 }
@@ -211,15 +215,26 @@ const queues: readonly Scenario[] = [
     run({ channel: { object }, blocks }, { core, heap, ...rest }) {
       const member = { core, heap, ...rest };
       const cell = cellIn(repeat(member, object, () => core.claimSend(object)));
-      assert.equal(withStorage(member, () => core.putBlock(object, cell, blocks.get(5)!)), OK);
-      assert.equal(withStorage(member, () => core.takeBlock(object, cell)), OK);
+      assert.equal(
+        withStorage(member, () => core.putBlock(object, cell, blocks.get(5)!)),
+        OK,
+      );
+      assert.equal(
+        withStorage(member, () => core.takeBlock(object, cell)),
+        OK,
+      );
       assert.equal(core.errorDetail() >>> 0, blocks.get(5));
       assert.ok(core.cancelSend(object, cell) >= 0);
       assert.equal(heap.free(blocks.get(5)!), OK);
     },
   },
   { name: "receiving", setUp: twoMessages, run: (play, member) => get(play, member) },
-  { name: "receiving a block", heaps: heapKinds, setUp: blockMessage, run: (play, member) => get(play, member) },
+  {
+    name: "receiving a block",
+    heaps: heapKinds,
+    setUp: blockMessage,
+    run: (play, member) => get(play, member),
+  },
   { name: "borrowing", setUp: twoMessages, run: borrow },
   { name: "borrowing a block", heaps: heapKinds, setUp: blockMessage, run: borrow },
   { name: "borrowing a block, given back", setUp: blockMessage, flags: CHANNEL_REDELIVER, run: borrow },
@@ -250,7 +265,10 @@ const queues: readonly Scenario[] = [
       const { object } = play.channel;
       const first = withStorage(member, () => member.core.dropNext(object));
       if (first !== OK) assert.equal(member.heap.free(member.core.errorDetail()), OK);
-      assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK);
+      assert.equal(
+        repeat(member, object, () => member.core.sweepQueue(object)),
+        OK,
+      );
     },
   },
   {
@@ -286,7 +304,10 @@ const queues: readonly Scenario[] = [
     {},
     16,
     ({ channel: { object } }, member) =>
-      assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK),
+      assert.equal(
+        repeat(member, object, () => member.core.sweepQueue(object)),
+        OK,
+      ),
     (play, member) => {
       blockMessage(play, member);
       // Somebody dies with it in its hands.
@@ -300,12 +321,15 @@ const queues: readonly Scenario[] = [
 ];
 
 const onRings: readonly Scenario[] = [
-  { name: "sending and receiving, all round", run: (play, member) => {
+  {
+    name: "sending and receiving, all round",
+    run: (play, member) => {
       for (let value = 1; value <= 3; value++) {
         put(play, member, value);
         get(play, member);
       }
-    } },
+    },
+  },
   {
     name: "sending a block",
     setUp: (play, member) => ownBlock(play, member, 5),
@@ -317,8 +341,14 @@ const onRings: readonly Scenario[] = [
     run({ channel: { object }, blocks }, member) {
       const { core } = member;
       repeat(member, object, () => core.ringRoom(object));
-      assert.equal(withStorage(member, () => core.ringPutBlock(object, blocks.get(5)!)), OK);
-      assert.equal(withStorage(member, () => core.ringTakeBack(object)), OK);
+      assert.equal(
+        withStorage(member, () => core.ringPutBlock(object, blocks.get(5)!)),
+        OK,
+      );
+      assert.equal(
+        withStorage(member, () => core.ringTakeBack(object)),
+        OK,
+      );
       assert.equal(member.heap.free(blocks.get(5)!), OK);
     },
   },
@@ -346,7 +376,9 @@ const onRings: readonly Scenario[] = [
       core.ringGiveBack(object);
     },
   },
-  ...sweeps("coming after one that sent a block", { kind: CHANNEL_RING }, 12, (play, member) => put(play, member, 9)),
+  ...sweeps("coming after one that sent a block", { kind: CHANNEL_RING }, 12, (play, member) =>
+    put(play, member, 9),
+  ),
   ...sweeps("coming after one that borrowed a block", { kind: CHANNEL_RING }, 12, borrow, blockMessage),
 ];
 
@@ -360,14 +392,19 @@ function checkChannel(scenario: Scenario, play: Play, slot: number, isDone: bool
   const { object } = channel;
   if (new DataView(world.memory.buffer).getUint32(object, true) === 0) return;
   if (isRing(scenario)) repeat(member, object, () => member.core.ringRoom(object));
-  else assert.equal(repeat(member, object, () => member.core.sweepQueue(object)), OK);
+  else
+    assert.equal(
+      repeat(member, object, () => member.core.sweepQueue(object)),
+      OK,
+    );
   const survivors = drain(scenario, play, member);
   checkLedger(scenario, play, survivors, isDone);
   const view = new DataView(world.memory.buffer);
   const isOver = view.getUint32(object + 36, true) !== 0;
   if (!isOver) {
     const again = isRing(scenario) ? ringSend : send;
-    for (let value = 50; value < 50 + channel.capacity; value++) assert.equal(again(member, channel, value), OK);
+    for (let value = 50; value < 50 + channel.capacity; value++)
+      assert.equal(again(member, channel, value), OK);
     assert.equal(again(member, channel, 99), CHANNEL_FULL);
     for (let value = 50; value < 50 + channel.capacity; value++)
       assert.deepEqual(take(member, channel), { code: OK, value });
@@ -376,7 +413,10 @@ function checkChannel(scenario: Scenario, play: Play, slot: number, isDone: bool
   if (!isRing(scenario))
     for (const { phase, block } of readCells(channel)) assert.deepEqual([phase, block], [CELL_FREE, 0]);
   const blocks = [...blocksOf(kind, world).entries()].filter(([, { owner }]) => owner !== ACTOR || !isDone);
-  assert.deepEqual(blocks.map(([handle]) => handle).filter((handle) => !isKept(play, handle)), [object]);
+  assert.deepEqual(
+    blocks.map(([handle]) => handle).filter((handle) => !isKept(play, handle)),
+    [object],
+  );
   checkHeap(kind, world, []);
 }
 
@@ -420,7 +460,11 @@ function checkLedger(scenario: Scenario, play: Play, survivors: readonly number[
   else assert.ok(lost >= 0 && lost <= (isDone ? 0 : 1), message);
   assert.ok(dropped <= (scenario.drops ?? 1), `${dropped} dropped`);
   if (scenario.flags === CHANNEL_REDELIVER) assert.equal(dropped, 0);
-  assert.deepEqual(survivors, survivors.toSorted((one, other) => one - other), "in their order");
+  assert.deepEqual(
+    survivors,
+    survivors.toSorted((one, other) => one - other),
+    "in their order",
+  );
 }
 
 function sceneOf(kind: HeapKind, scenario: Scenario): CrashScene {
@@ -442,7 +486,10 @@ function sceneOf(kind: HeapKind, scenario: Scenario): CrashScene {
   let play = first;
   const begin = (): void => {
     const { sent, tried, received, inHand } = first.ledger;
-    play = { ...first, ledger: { sent: new Set(sent), tried: new Set(tried), received: [...received], inHand } };
+    play = {
+      ...first,
+      ledger: { sent: new Set(sent), tried: new Set(tried), received: [...received], inHand },
+    };
   };
   const dead = (isSecond: boolean): readonly number[] => (isSecond ? [ACTOR, SURVIVOR] : [ACTOR]);
   const recoverAll = (core: HeapCore, slots: readonly number[]): void => {

@@ -35,17 +35,20 @@ export const ERROR_CODES = {
   ERR_SHOAL_PARTICIPANTS_FULL: "Every participant slot is in use; create the segment with more of them.",
   ERR_SHOAL_IN_USE:
     "Others who live have the segment open, and this is for one who is alone; close it there first.",
-  ERR_SHOAL_KIND: "What has that name or handle is another kind of object, or has other options; choose another name.",
+  ERR_SHOAL_KIND:
+    "What has that name or handle is another kind of object, or has other options; choose another name.",
   ERR_SHOAL_NOT_HOLDER: "What is to be released is not held, or not any more, by whom is releasing it.",
   ERR_SHOAL_HELD: "The object is still held or waited for; the message says by whom. Release it first.",
   ERR_SHOAL_DEADLOCK: "Waiting could never end: who waits holds it, or holds what its holder waits for.",
-  ERR_SHOAL_WOULD_BLOCK: "The call would have blocked the event loop of a main thread, and `warn` was set; use await.",
+  ERR_SHOAL_WOULD_BLOCK:
+    "The call would have blocked the event loop of a main thread, and `warn` was set; use await.",
   ERR_SHOAL_ABORTED: "An AbortSignal ended the wait; `cause` is the signal's reason.",
   ERR_SHOAL_BROKEN: "A party of the barrier has died, or the barrier was reset; call reset() and begin anew.",
   ERR_SHOAL_FULL: "The channel has no room, and was made to fail then; receive something, or make it larger.",
   ERR_SHOAL_ENDED: "The channel was ended: nothing more is sent, and what was sent has been received.",
   ERR_SHOAL_TAKEN: "Another participant has that end of the ring; use a queue for several.",
-  ERR_SHOAL_CODEC: "The message is nothing that the channel's codec can write or read, or the codec is not there.",
+  ERR_SHOAL_CODEC:
+    "The message is nothing that the channel's codec can write or read, or the codec is not there.",
   ERR_SHOAL_CLOSED: "The object was closed or unmapped before this call.",
   ERR_SHOAL_DAMAGED: "The segment was truncated underneath this process; its content is lost: close it.",
   ERR_SHOAL_CORRUPT:

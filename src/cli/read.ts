@@ -1,15 +1,15 @@
 /** `shoal read`: prints the lines that writers pass on, each once it can be printed whole. */
 import { listenForInterrupt } from "./interrupt.ts";
-import type { LineEnd } from "./line-ring.ts";
 import {
   acknowledge,
   beginReading,
-  endReading,
+  giveBack,
   joinLines,
   leaveLines,
   receiveLines,
   stopLines,
 } from "./lines.ts";
+import type { LineEnd } from "./lines.ts";
 import { EXIT_INTERRUPTED, EXIT_OK, note, printJson, writeOut } from "./output.ts";
 import type { CommonOptions } from "./output.ts";
 
@@ -38,12 +38,11 @@ async function passOn(end: LineEnd, options: ReadOptions, tally: Tally, kept: Bu
       note(`${count === 1 ? "a writer has" : `${count} writers have`} died; its input counts as ended`);
     },
   };
-  if (end.deadAtEntry > 0) receiving.onDead(end.deadAtEntry);
   for (;;) {
     const batch = await receiveLines(end, receiving);
     if (batch === undefined) return;
     if (options.json) kept.push(batch.bytes);
-    else if (batch.bytes.length > 0 && !(await writeOut(batch.bytes))) return;
+    else if (batch.bytes.length > 0 && !(await writeOut(batch.bytes))) return giveBack(batch);
     acknowledge(end, batch);
     tally.count += batch.lineCount;
     tally.bytes += batch.bytes.length;
@@ -66,17 +65,18 @@ export async function run(name: string, options: ReadOptions): Promise<number> {
   const tally: Tally = { count: 0, bytes: 0, deadWriters: 0 };
   const kept: Buffer[] = [];
   try {
-    if (await beginReading(end)) {
+    const hold = await beginReading(end);
+    if (hold !== undefined) {
       try {
         await passOn(end, options, tally, kept);
       } finally {
-        endReading(end);
+        hold.release();
       }
     }
   } finally {
     interrupt.signal.removeEventListener("abort", stop);
     await leaveLines(end);
   }
-  if (options.json) printJson({ name, lines: linesOf(kept), ...tally, interrupted: end.isStopped });
-  return end.isStopped ? EXIT_INTERRUPTED : EXIT_OK;
+  if (options.json) printJson({ name, lines: linesOf(kept), ...tally, interrupted: end.stop.signal.aborted });
+  return end.stop.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
 }

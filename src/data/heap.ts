@@ -6,6 +6,8 @@
 import { Heap as Blocks } from "../heap/index.ts";
 import type { HeapCreateOptions } from "../heap/index.ts";
 import type { OpenOptions } from "../region/index.ts";
+import { openPort, openQueue, openRing } from "./channel/index.ts";
+import type { ChannelOptions, Port, PortOptions, Queue, Ring } from "./channel/index.ts";
 import {
   openBarrier,
   openCondition,
@@ -31,8 +33,6 @@ import type {
   SemaphoreOptions,
   SharedEvent,
 } from "../sync/index.ts";
-import { openQueue, openRing } from "./channel/index.ts";
-import type { ChannelOptions, Queue, Ring } from "./channel/index.ts";
 
 /** A shared heap with all that can be in it. Made by create, open or openOrCreate. */
 export class Heap extends Blocks {
@@ -85,11 +85,20 @@ export class Heap extends Blocks {
 
   /** A bounded queue of messages: many senders, many receivers. */
   queue<T = unknown>(place?: Place, options?: ChannelOptions<T>): Queue<T> {
-    return openQueue<T>(this, place, options);
+    return openQueue(this, place, options);
   }
 
-  /** A bounded ring of messages: one sender, one receiver. */
+  /** A bounded queue with one sender and one receiver: the fastest. */
   ring<T = unknown>(place?: Place, options?: ChannelOptions<T>): Ring<T> {
-    return openRing<T>(this, place, options);
+    return openRing(this, place, options);
+  }
+
+  /**
+   * One side of the port of that name: MessagePort's interface between two participants.
+   *
+   * @throws ERR_SHOAL_TAKEN (both sides have somebody), and as alloc
+   */
+  port(name: string, options?: PortOptions): Port {
+    return openPort(this, name, options);
   }
 }

@@ -102,8 +102,9 @@ export function makeRoots(region: Region): Roots {
         if (mode !== "replace") present = core.rootGet(length) >>> 0;
         return present === 0 ? core.rootSet(length, handle, mode === "publish" ? 1 : 0) : OK;
       });
+    // Only handing over can be refused for a reason that passes.
     let code = step();
-    while (mode === "publish" && code !== OK && clear(region, core, code, refused)) code = step();
+    while (code !== OK && code !== TABLE_FULL && clear(region, core, code, refused)) code = step();
     if (code === OK) return (present === 0 ? handle : present) as Handle;
     if (code !== TABLE_FULL) throw handleError(core, code, call, handle);
     const { rootCount } = geometry;

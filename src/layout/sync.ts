@@ -19,6 +19,7 @@
  *               …  cells u64: shares; behind them u32 idents of those whose they are
  *     event    32  state u32: 1 = set                   36  generation u32: how often it was set
  *     condition 32 tickets u32: taken so far            36  notified u32: tickets below are to go on
+ *              40  swept u32: how many were gone when the tickets of those who are gone were last notified
  *     barrier  32  generation u32 and arrived u32, one u64: generation << 32 | BARRIER_BROKEN | arrived
  *              40  reset u32: the generation that was reset last, + 1
  *               …  cells u32: idents of the parties that have come
@@ -61,6 +62,7 @@ export const Y_STATE = 32;
 export const Y_GENERATION = 36;
 export const Y_TAKEN = 32;
 export const Y_NOTIFIED = 36;
+export const Y_SWEPT = 40;
 export const Y_ARRIVALS = 32;
 export const Y_RUNNER = 32;
 export const Y_VALUE = 32;

@@ -154,7 +154,8 @@ export interface Repair {
 }
 
 /** The modules that the core is compiled to. */
-export type CoreModule = "segment" | "slab" | "buddy" | "first-fit" | "survey" | "repair" | "sync" | "channel";
+export type CoreModule =
+  "segment" | "slab" | "buddy" | "first-fit" | "survey" | "repair" | "sync" | "channel";
 
 const HEAP_MODULES: Readonly<Record<number, CoreModule>> = {
   [ALLOCATOR_SLAB]: "slab",

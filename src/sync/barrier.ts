@@ -7,7 +7,7 @@ import { contextOf } from "./context.ts";
 import type { SyncContext } from "./context.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import { checkAwait, checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
 /** How a barrier is made. */
@@ -82,12 +82,14 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
 
   /** Comes; the generation to wait for, or undefined for the last one. */
   const arrive = (): number | undefined => {
-    context.check();
     for (;;) {
       const generation = core.barrierGeneration(object) >>> 0;
       const result = core.arrive(object, generation);
       if (result === SYNC_DONE) continue;
-      if (result === SYNC_BROKEN) throw broken();
+      if (result === SYNC_BROKEN) {
+        context.ringAll(object, set);
+        throw broken();
+      }
       if (result !== SYNC_YES) return generation;
       context.ringAll(object, set);
       return undefined;
@@ -101,9 +103,9 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
     throw broken();
   };
 
-  const giveUp = (generation: number) => (): void => {
-    if (!region.closed) core.withdraw(object, generation);
-  };
+  /** Who has come and gives up has not come; unless all have meanwhile. */
+  const giveUp = (generation: number) => (): number =>
+    core.withdraw(object, generation) === 0 && core.hasPassed(object, generation) === SYNC_YES ? SYNC_YES : 0;
 
   return {
     handle: object,
@@ -117,6 +119,8 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
       return core.isBroken(object) !== 0;
     },
     waitSync(options = {}) {
+      context.check();
+      checkTimeout("waitSync", options.timeoutMs);
       const generation = arrive();
       if (generation === undefined) return true;
       const result = waitSync(point, attempter(generation), options, "waitSync", giveUp(generation));
@@ -124,6 +128,8 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
       return false;
     },
     async wait(options = {}) {
+      context.check();
+      checkAwait(point, "wait", options);
       const generation = arrive();
       if (generation === undefined) return true;
       await waitAsync(point, attempter(generation), options, "wait", giveUp(generation));

@@ -36,6 +36,7 @@ export interface SyncCore {
   /** As ringNext; i32's least value when it is not held. */
   unlockFair(object: number): number;
   dropTurn(object: number): number;
+  isHolding(object: number): number;
   /** Slot index + 1. */
   holderOf(object: number): number;
 
@@ -65,6 +66,7 @@ export interface SyncCore {
   takeTicket(object: number): number;
   isNotified(object: number, ticket: number): number;
   notify(object: number, all: number): number;
+  sweepTickets(object: number, departures: number): number;
 
   barrierGeneration(object: number): number;
   arrivals(object: number): number;

@@ -72,6 +72,10 @@ export function openObject(heap: Heap, place: Place | undefined, plan: ObjectPla
     return { handle, created: true, label: `${plan.noun} ${handle}` };
   }
   if (typeof place === "number") return openAt(heap, place, 0, plan);
+  if (typeof place !== "object" || place === null || typeof place.block !== "number") {
+    const message = `a ${plan.noun} is found by a name, a handle, or { block, offset }; not by ${String(place)}`;
+    throw shoalError("ERR_SHOAL_ARGUMENT", message, { kind: plan.noun });
+  }
   if (place.create !== true) return openAt(heap, place.block, place.offset ?? 0, plan);
   const at = checkRoom(heap, place.block, place.offset ?? 0, plan);
   new Uint8Array(heap.region.buffer, at, plan.sizeBytes).fill(0);

@@ -30,13 +30,13 @@ export function remember({ region }: SyncContext, object: number): void {
   traceWord(region, object)[0] = block;
 }
 
-/** Takes it away again, before the object is released. */
+/** Takes it away again, before the object is released. What somebody else has left stays. */
 export function forget({ region }: SyncContext, object: number): void {
   const word = traceWord(region, object);
   const block = word[0]!;
+  if (block === 0 || ownerOf(region, block) !== region.slotIndex) return;
   word[0] = 0;
-  if (block !== 0 && ownerOf(region, block) === region.slotIndex)
-    (region.session.overlay.core as HeapCore).free(block);
+  (region.session.overlay.core as HeapCore).free(block);
 }
 
 /** The stack that the holder in slot `slotIndex` has left; undefined when it has not. */

@@ -58,7 +58,11 @@ export function makeChannel(world: World, heap: HeapCore, options: ChannelOption
   view.setUint32(object + Y_KIND, SYNC_MAGIC | kind, true);
   const { receivers, senders, records, tailSide, headSide, cells, sizeBytes } = places;
   return {
-    ...{ world, object, capacity, cellBytes: CELL_BYTES, sizeBytes },
+    world,
+    object,
+    capacity,
+    cellBytes: CELL_BYTES,
+    sizeBytes,
     receivers: object + receivers,
     senders: object + senders,
     records: object + records,

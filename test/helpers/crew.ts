@@ -92,7 +92,11 @@ export function localMate(t: TestContext, heap: Heap): Mate {
   };
 }
 
-export async function startMate(t: TestContext, heap: Heap, place: "here" | "process" | "worker"): Promise<Mate> {
+export async function startMate(
+  t: TestContext,
+  heap: Heap,
+  place: "here" | "process" | "worker",
+): Promise<Mate> {
   if (place === "here") return localMate(t, heap);
   return mateOf(place === "process" ? startProcess(t) : startWorker(t), heap);
 }

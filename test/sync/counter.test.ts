@@ -16,7 +16,7 @@ async function addAll({ heap }: PeerTools, rounds: number): Promise<void> {
 
 async function addBySetting({ heap }: PeerTools, rounds: number): Promise<void> {
   const counter = heap.counter("set");
-  for (let round = 0; round < rounds; ) {
+  for (let round = 0; round < rounds;) {
     const { value } = counter;
     if (round % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     if (counter.compareAndSet(value, value + 1)) round++;
@@ -25,18 +25,12 @@ async function addBySetting({ heap }: PeerTools, rounds: number): Promise<void> 
 
 inEverySetup("counter", async ({ heap, mates, tools }, holds) => {
   await holds("nothing that is added is lost", async () => {
-    await Promise.all([
-      ...mates.map((mate) => mate.run(addAll, ROUNDS)),
-      addAll(tools, ROUNDS),
-    ]);
+    await Promise.all([...mates.map((mate) => mate.run(addAll, ROUNDS)), addAll(tools, ROUNDS)]);
     assert.equal(heap.counter("sum").value, 3 * ROUNDS * 2);
   });
 
   await holds("compareAndSet sets where nobody else has", async () => {
-    await Promise.all([
-      ...mates.map((mate) => mate.run(addBySetting, 1000)),
-      addBySetting(tools, 1000),
-    ]);
+    await Promise.all([...mates.map((mate) => mate.run(addBySetting, 1000)), addBySetting(tools, 1000)]);
     assert.equal(heap.counter("set").value, 3000);
   });
 

@@ -68,7 +68,10 @@ inEverySetup("mutex", async (crew, holds) => {
     );
     hold.release();
     assert.equal(mutex.holder(), undefined);
-    assert.equal(await first.run(({ heap: own }) => own.mutex("known").tryLock()?.release() === undefined), true);
+    assert.equal(
+      await first.run(({ heap: own }) => own.mutex("known").tryLock()?.release() === undefined),
+      true,
+    );
   });
 
   await holds("who waits gets it when it is released, and not before", async () => {
@@ -137,7 +140,12 @@ inEverySetup("mutex", async (crew, holds) => {
   await holds("a fair one is handed on in the order in which they came", async () => {
     const mutex = heap.mutex("in turn", { fair: true });
     const turns = makeWords(heap, 8);
-    const take = async ({ heap: own, words: view }: PeerTools, block: Handle, key: string, canBlock: boolean) => {
+    const take = async (
+      { heap: own, words: view }: PeerTools,
+      block: Handle,
+      key: string,
+      canBlock: boolean,
+    ) => {
       const its = own.mutex("in turn");
       const hold = canBlock ? its.lockSync() : await its.lock();
       const words = view(block, 8);

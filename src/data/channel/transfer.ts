@@ -307,8 +307,8 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
         return encoded.length * MOST_BYTES_PER_UNIT <= inlineBytes ? encoded : Buffer.from(encoded);
       } catch (cause) {
         if (cause instanceof Error && "code" in cause && cause.code === "ERR_SHOAL_CODEC") throw cause;
-        const text = `the message is nothing that ${codec.name} can write`;
-        throw shoalError("ERR_SHOAL_CODEC", text, { object }, cause);
+        const said = `the message is nothing that ${codec.name} can write`;
+        throw shoalError("ERR_SHOAL_CODEC", said, { object }, cause);
       }
     },
     trySend,

@@ -1,0 +1,17 @@
+/** What is kept in a heap: channels so far; and the heap with all of it. */
+
+export { Heap } from "./heap.ts";
+export { openQueue, openRing } from "./channel/index.ts";
+export type {
+  Channel,
+  ChannelOptions,
+  ChannelStats,
+  Codec,
+  CodecName,
+  Loan,
+  Message,
+  Overflow,
+  Queue,
+  Ring,
+  SyncOptions,
+} from "./channel/index.ts";
