@@ -4,7 +4,26 @@
  */
 export { ERROR_CODES, ShoalError } from "./errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
-export { asHandle, environmentOptions, Heap } from "./heap/index.ts";
+export { Heap } from "./data/heap.ts";
+export type {
+  Channel,
+  ChannelOptions,
+  ChannelStats,
+  Codec,
+  CodecName,
+  Loan,
+  Message,
+  Overflow,
+  Port,
+  PortEvent,
+  PortOptions,
+  Queue,
+  ReadableOptions,
+  Ring,
+  TransferList,
+  WritableOptions,
+} from "./data/channel/index.ts";
+export { asHandle, environmentOptions } from "./heap/index.ts";
 export type {
   AllocatorName,
   AllocOptions,

@@ -1,6 +1,6 @@
 /** What `send`, `receive` and `tail` have in common: the channel that a name leads to, and text to and from its messages. */
-import { openQueue, openRing } from "../data/channel/index.ts";
-import type { Channel, ChannelOptions } from "../data/channel/index.ts";
+import { openQueue, openRing } from "../data/index.ts";
+import type { Channel, ChannelOptions } from "../data/index.ts";
 import { shoalError } from "../errors.ts";
 import { Heap } from "../heap/index.ts";
 import { objectKind } from "../inspect/index.ts";

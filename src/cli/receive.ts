@@ -1,5 +1,5 @@
 /** `shoal receive`: takes messages out of a queue or ring, and prints them. */
-import type { Message } from "../data/channel/index.ts";
+import type { Message } from "../data/index.ts";
 import { hasCode, openChannel, openHeap, waitOptions } from "./channel-options.ts";
 import type { ChannelCommandOptions } from "./channel-options.ts";
 import { listenForInterrupt } from "./interrupt.ts";

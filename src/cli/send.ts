@@ -1,7 +1,7 @@
 /** `shoal send`: sends messages, from its arguments or a line each from standard input. */
 import { createInterface } from "node:readline";
 import { shoalError } from "../errors.ts";
-import type { Channel } from "../data/channel/index.ts";
+import type { Channel } from "../data/index.ts";
 import { hasCode, openChannel, openHeap, waitOptions } from "./channel-options.ts";
 import type { ChannelCommandOptions, CreateChannelOptions } from "./channel-options.ts";
 import { listenForInterrupt } from "./interrupt.ts";
