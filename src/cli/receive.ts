@@ -63,6 +63,7 @@ export async function run(name: string, channelName: string, options: ReceiveOpt
   };
 
   try {
+    // oxlint-disable-next-line no-unmodified-loop-condition -- counted by pass
     while (count < most && !signal.aborted)
       await pass(await channel.borrowAsync(waitOptions(signal, options)));
   } catch (error) {

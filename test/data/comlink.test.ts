@@ -1,9 +1,11 @@
 /** Comlink over ports, as its documents use it: objects, classes, callbacks, in another process. */
+// oxlint-disable unicorn/require-post-message-target-origin, unicorn/prefer-add-event-listener -- these ports are no windows, and have both
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { EventEmitter } from "node:events";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import type { MessagePort } from "node:worker_threads";
 import * as Comlink from "comlink";
 import * as adapter from "comlink/dist/umd/node-adapter.js";
 import { openPort } from "../../src/data/channel/port.ts";
@@ -133,12 +135,12 @@ test("when the other process dies, the ports that came from it are closed as wel
     const { port1, port2 } = new MessageChannel();
     keep("port1", port1);
     port1.on("message", (value) =>
-      port1.postMessage(["echo", value], value instanceof MessagePort ? [value] : []),
+      port1.postMessage(["echo", value], value instanceof Object ? [value as MessagePort] : []),
     );
     own.postMessage({ port: port2 }, [port2]);
     own.on("message", () => undefined);
   }, heap.region.name);
-  const [{ port: sent }] = (await got) as [{ port: import("node:worker_threads").MessagePort }];
+  const [{ port: sent }] = (await got) as [{ port: MessagePort }];
   const echo = once(sent, "message");
   sent.postMessage("hello");
   assert.deepEqual(await echo, [["echo", "hello"]]);
@@ -147,7 +149,7 @@ test("when the other process dies, the ports that came from it are closed as wel
   const inner = new MessageChannel();
   const through = once(inner.port1, "message");
   sent.postMessage(inner.port2, [inner.port2]);
-  const [[, back]] = (await once(sent, "message")) as [[string, import("node:worker_threads").MessagePort]];
+  const [[, back]] = (await once(sent, "message")) as [[string, MessagePort]];
   back.postMessage("around");
   assert.deepEqual(await through, ["around"]);
 

@@ -1,4 +1,5 @@
 /** Ports: MessagePort's interface between participants, its clones, its sides, and what a death on one side tells the other. */
+// oxlint-disable unicorn/require-post-message-target-origin, unicorn/prefer-add-event-listener -- these ports are no windows, and have both
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { EventEmitter } from "node:events";

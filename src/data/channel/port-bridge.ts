@@ -92,7 +92,7 @@ export function makeBridges(side: number, ends: BridgeEnds): Bridges {
       }
     },
     close() {
-      for (const [channel, port] of [...channels]) {
+      for (const [channel, port] of channels) {
         channels.delete(channel);
         port.close();
       }

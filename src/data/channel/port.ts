@@ -171,6 +171,7 @@ export function openPort(heap: Heap, name: string, options: PortOptions = {}): P
   };
 
   const receive = async (): Promise<void> => {
+    // oxlint-disable-next-line no-unmodified-loop-condition -- others close it
     for (let count = 0; state === "open"; count++) {
       // oxlint-disable no-await-in-loop -- one after the other
       if (count % MOST_IN_A_ROW === 0) await new Promise(setImmediate);
@@ -202,13 +203,14 @@ export function openPort(heap: Heap, name: string, options: PortOptions = {}): P
       if (sender.partner === 0) return seat.partner() === 0 ? 0 : 1;
       return seat.isPartnerGone() ? 1 : 0;
     };
+    // oxlint-disable-next-line no-unmodified-loop-condition -- others change both
     while (state !== "closed" && !isPartnerGone) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- one after the other
         await waitAsync(point, attempt, { signal: watching.signal, ref: isRef }, "port");
         if (sender.partner === 0) sender.connect(seat.partner());
         else lose();
-      } catch (error) {
+      } catch {
         if (!watching.signal.aborted) return;
         watching = new AbortController();
       }

@@ -92,7 +92,8 @@ export function writableOf<T>(channel: Streamed<T>, options: WritableOptions = {
     ...(highWaterMark !== undefined && { highWaterMark }),
     ...(signal !== undefined && { signal }),
     write(chunk: T, _encoding, done) {
-      channel.send(chunk, { signal: stopping.signal }).then(() => done(), done);
+      const sent = (error?: unknown): void => done(error as Error | undefined);
+      channel.send(chunk, { signal: stopping.signal }).then(() => sent(), sent);
     },
     final(done) {
       if (end) channel.end();
