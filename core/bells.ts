@@ -6,19 +6,21 @@
  *
  *     who waits                                who rings
  *     seen = bell                              changes the object
- *     puts itself into the object's set        takes somebody out of the set
- *     armed = 1                                rung |= the object's bit
+ *     armed = 1                                takes somebody out of the set
+ *     puts itself into the object's set        rung |= the object's bit
  *     looks at the object again                if it was armed: armed = 0, bell += 1, and a system call
  *     sleeps while bell == seen
  *
  * Invariant: somebody who is in a set and has looked at the object after that will be rung after the object's next change,
  * or is awake. Either the ringer finds it in the set, or it has put itself there after the ringer looked, and then it finds
- * the change. `armed` saves system calls for those who are awake, and only that.
+ * the change. It arms before it can be found in the set: who takes it out finds it armed, or somebody else has found that, and
+ * adds 1 to the bell after it was seen. `armed` saves system calls for those who are awake, and only that.
  *
  * Deaths. Of a ringer, after its change: those whom it has not rung know nothing of the change. Whoever waits watches: at
- * least every 50 ms it looks whether somebody has died, and recovery ends with a ring for everybody (ringEverybody), who
- * all look at their objects again. Of somebody who was rung and has not come to use it: the same. A recoverer that dies
- * before it has rung is recovered itself. Bits of the dead stay in sets: they cost a needless ring of whoever has the slot.
+ * least every 50 ms it looks whether somebody has died, and recovery rings everybody (ringEverybody), who all look at their
+ * objects again; armed or not, since a ringer may have died between its two steps. Of somebody who was rung and has not come to
+ * use it: the same. A recoverer that dies before it has rung has not freed the slot yet: somebody else does it again. What the
+ * dead leave in sets is told in waiters.ts.
  *
  * The core cannot make the system call: ring() says whether it is due, and the caller (src/sync/bell.ts) makes it.
  */
@@ -50,18 +52,15 @@ function bitOf(object: u32): u32 {
 
 /** Rings the participant in slot `index` on behalf of `object`. Whether it sleeps: then it is to be woken. */
 export function ring(index: u32, object: u32): bool {
-  return ringFor(slotAt(index), bitOf(object));
-}
-
-function ringFor(slot: usize, bits: u32): bool {
-  orRung(slot, bits);
+  const slot = slotAt(index);
+  orRung(slot, bitOf(object));
   if (loadArmed(slot) == 0 || swapArmed(slot, 0) == 0) return false;
   addBell(slot);
   return true;
 }
 
 /**
- * Rings everybody for everything, the caller too: somebody is gone. Those who sleep are to be woken: all of them, since nobody
+ * Rings everybody for everything: somebody is gone. Those who sleep are to be woken: all of them, since nobody
  * keeps a list.
  */
 export function ringEverybody(): void {
@@ -70,7 +69,10 @@ export function ringEverybody(): void {
   const end = used < slotCount ? used : slotCount;
   for (let index: u32 = 0; index < end; index++) {
     const slot = slotAt(index);
-    if ((loadSlotState(slot) & SLOT_STATE_MASK) == SLOT_LIVE) ringFor(slot, ~0);
+    if ((loadSlotState(slot) & SLOT_STATE_MASK) != SLOT_LIVE) continue;
+    orRung(slot, ~0);
+    storeArmed(slot, 0);
+    addBell(slot);
   }
 }
 

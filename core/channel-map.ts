@@ -38,7 +38,7 @@ import {
 import { loadWaiters } from "./mem-sync";
 import { sweep } from "./queue-sweep";
 import { corruptAt, dataOffset, fail, me, slotCount } from "./state";
-import { setWords } from "./waiters";
+import { setBytes, setWords } from "./waiters";
 
 /** The channel's offset; 0 = none yet. */
 export let channel: u32 = 0;
@@ -87,10 +87,11 @@ export function use(object: u32, word: u32): i32 {
   if (shift < <u32>CHANNEL_LEAST_SHIFT || shift > <u32>CHANNEL_MOST_SHIFT) return corruptAt(object + Y_LIMIT);
   const isWhole = cellBytes != 0 && (cellBytes & (CHANNEL_LINE_BYTES - 1)) == 0;
   if (!isWhole || cellBytes > <u32>CHANNEL_MOST_CELL_BYTES) return corruptAt(object + C_CELL_BYTES);
-  const setBytes = setWords() << 3;
+  const bytesOfSet = setBytes();
   receivers = <usize>object + C_SETS;
-  senders = receivers + setBytes;
-  records = <usize>object + ((C_SETS + 2 * setBytes + (CHANNEL_LINE_BYTES - 1)) & ~(CHANNEL_LINE_BYTES - 1));
+  senders = receivers + bytesOfSet;
+  records =
+    <usize>object + ((C_SETS + 2 * bytesOfSet + (CHANNEL_LINE_BYTES - 1)) & ~(CHANNEL_LINE_BYTES - 1));
   tailSide = records + slotCount * CHANNEL_RECORD_BYTES;
   headSide = tailSide + CHANNEL_SIDE_BYTES;
   cells = headSide + CHANNEL_SIDE_BYTES;

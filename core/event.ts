@@ -2,18 +2,19 @@
  * Events, conditions, barriers, once and counters: objects of which nobody holds anything that its death could take along.
  *
  * Event. One word says whether it is set. An automatic one is unset by the compare-and-swap of the one that it lets pass. A manual one
- * counts how often it was set as well: who waited when that happened goes on, even if it has been unset by then.
+ * counts how often it was set as well, in the same step: who waited when that happened goes on, even if it has been unset by then.
  *
  * Condition. Who waits takes a ticket, then releases its mutex; tickets below `notified` go on. Notifying one moves `notified` by
- * one, notifying all moves it to the last ticket. A ticket that nobody waits with any more would swallow a notification. So
- * who gives up notifies all; and when somebody is gone (it may have had a ticket), everybody who waits goes on, with tickets
- * that then are nobody's either. Those tickets are *swept*, all notified, by the first who comes to wait afterwards: it takes
- * its ticket, reads how many are gone, and sweeps unless that was done for so many. Whoever waits has seen that it was done
- * for as many as were gone when it last looked, or goes on because more are. A condition may always go on for no reason, and
- * who waits looks at what it waits for.
+ * one, notifying all moves it to the last ticket. A ticket that nobody waits with any more would swallow a notification. So who
+ * gives up notifies all; and who notifies one, and finds that somebody is gone since all tickets were last notified
+ * (`covered`), notifies all as well. After a death everybody who waits looks up, too: the dead one may have been notified, and not
+ * come to use it. A condition may always go on for no reason; who waits looks at what it waits for.
  *
  * Barrier. Generation and number of arrivals are one word; the last one to come makes it the next generation's. A party is
- * known by its cell from its first coming on. If one is gone, whoever waits or comes finds that, and marks the barrier broken.
+ * known by its cell from its first coming on. If one is gone, whoever waits finds that, or whoever comes in its slot, and marks the
+ * barrier broken. How a generation ends is decided in that word alone: the last one makes it the next, or somebody breaks it, and
+ * what is broken only a reset ends. That writes down in `resets` which one it was before it goes on to the next: there whoever looks
+ * late finds how the generation ended in which it came.
  *
  * Once. One word: nobody, somebody who runs, done. Of a runner that is gone the next one takes over.
  *
@@ -35,30 +36,32 @@ import {
 import { ident, isGone } from "./ident";
 import {
   addAbandoned,
-  addGeneration,
   addTaken,
   addValue,
   casArrivals,
   casCell,
   casEvent,
+  casEventWord,
   casNotified,
+  casResets,
   casRunner,
   casValue,
   getObjectWord,
   loadArrivals,
   loadCell,
-  loadDirty,
+  loadCovered,
+  loadDepartures,
   loadEvent,
+  loadEventWord,
   loadGeneration,
   loadNotified,
+  loadResets,
   loadRunner,
-  loadSwept,
   loadTaken,
   loadValue,
   storeCell,
-  storeDirty,
+  storeCovered,
   storeEvent,
-  storeSwept,
   swapValue,
 } from "./mem-sync";
 import { me, slotCount } from "./state";
@@ -71,8 +74,10 @@ const TRIES: u32 = 1000000;
 
 /** Sets it. Afterwards who waits is to be rung. */
 export function setEvent(object: u32): void {
-  storeEvent(object, 1);
-  addGeneration(object);
+  for (let tries = TRIES; tries > 0; tries--) {
+    const word = loadEventWord(object);
+    if (casEventWord(object, word, (((word >> 32) + 1) << 32) | 1)) return;
+  }
 }
 
 export function resetEvent(object: u32): void {
@@ -109,25 +114,18 @@ export function isNotified(object: u32, ticket: u32): bool {
 
 /** Lets one who waits go on, or all. Whether anybody waited. Afterwards who waits is to be rung. */
 export function notify(object: u32, all: bool): bool {
+  // Before the tickets: those of all who are gone by now have been taken.
+  const departures = loadDepartures();
+  const isCovered = loadCovered(object) == departures;
+  let hasWaited = true;
   for (let tries = TRIES; tries > 0; tries--) {
     const notified = loadNotified(object);
     const taken = loadTaken(object);
-    if (<i32>(taken - notified) <= 0) return false;
-    if (casNotified(object, notified, all ? taken : notified + 1)) return true;
+    hasWaited = <i32>(taken - notified) > 0;
+    if (!hasWaited || casNotified(object, notified, all || !isCovered ? taken : notified + 1)) break;
   }
-  return true;
-}
-
-/**
- * Notifies the tickets that may be those of some who are gone: `departures` are, says the caller, who has read it after it took
- * its ticket. Whether that was needed: its own ticket is notified then, and it takes another one.
- */
-export function sweepTickets(object: u32, departures: u32): bool {
-  if (loadSwept(object) == departures) return false;
-  notify(object, true);
-  // SYNC with the load above: who finds this finds the tickets notified.
-  storeSwept(object, departures);
-  return true;
+  if (!isCovered) storeCovered(object, departures);
+  return hasWaited;
 }
 
 // Barrier
@@ -154,12 +152,14 @@ export function isBroken(object: u32): bool {
  * SYNC_NO: it is to wait. SYNC_BROKEN. SYNC_DONE: the generation has changed; read it again.
  */
 export function arrive(object: u32, generation: u32): u32 {
-  // Before the own cell is written, in which one that is gone may stand.
-  if (goneParty(object) != 0) {
+  const cell = partyAt(object, me - 1);
+  const party = loadCell(cell);
+  if (party != ident && party != 0) {
+    // A party had this slot, and is gone: its cell is to say so until the barrier is broken.
     breakBarrier(object, generation);
-    return <u32>(loadArrivals(object) >> 32) != generation ? SYNC_DONE : SYNC_BROKEN;
+    if (barrierGeneration(object) != generation) return SYNC_DONE;
   }
-  storeCell(partyAt(object, me - 1), ident);
+  storeCell(cell, ident);
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return SYNC_DONE;
@@ -174,17 +174,22 @@ export function arrive(object: u32, generation: u32): u32 {
 /** Whether those who came with this one in `generation` may go on: SYNC_YES, SYNC_NO or SYNC_BROKEN. */
 export function hasPassed(object: u32, generation: u32): u32 {
   const word = loadArrivals(object);
-  if (<u32>(word >> 32) != generation) return wasReset(object, generation) ? SYNC_BROKEN : SYNC_YES;
+  if (<u32>(word >> 32) != generation) return outcome(object, generation);
   if (((<u32>word) & BARRIER_BROKEN) != 0) return SYNC_BROKEN;
   if (goneParty(object) == 0) return SYNC_NO;
   breakBarrier(object, generation);
-  return <u32>(loadArrivals(object) >> 32) != generation ? SYNC_YES : SYNC_BROKEN;
+  return barrierGeneration(object) != generation ? outcome(object, generation) : SYNC_BROKEN;
 }
 
-/** SYNC with resetBarrier: what it says of a generation it says before that ends. */
-@inline
-function wasReset(object: u32, generation: u32): bool {
-  return loadDirty(object) == generation + 1;
+/**
+ * How a generation has ended: SYNC_YES, or SYNC_BROKEN by a reset. SYNC with noteReset: what it says of a generation it says before
+ * that ends. Of one that is more than 32 before the last that was reset it is not known; then nobody is told that it has passed.
+ */
+function outcome(object: u32, generation: u32): u32 {
+  const resets = loadResets(object);
+  const behind = <i32>(<u32>(resets >> 32) - 1 - generation);
+  if (resets == 0 || behind < 0) return SYNC_YES;
+  return behind == 0 || behind > 32 || (((<u32>resets) >> (behind - 1)) & 1) != 0 ? SYNC_BROKEN : SYNC_YES;
 }
 
 /** Slot index + 1 of a party that is gone; 0 = there is none. */
@@ -232,8 +237,28 @@ export function resetBarrier(object: u32): void {
   }
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
-    storeDirty(object, <u32>(word >> 32) + 1);
-    if (casArrivals(object, word, ((word >> 32) + 1) << 32)) return;
+    const generation = word >> 32;
+    if (((<u32>word) & BARRIER_BROKEN) == 0) {
+      casArrivals(object, word, word | BARRIER_BROKEN);
+      continue;
+    }
+    // From here on nobody passes in this generation: it can be said how it ends.
+    noteReset(object, <u32>generation);
+    if (casArrivals(object, word, (generation + 1) << 32)) return;
+    // Somebody else's reset has done it, or somebody has withdrawn.
+    if (loadArrivals(object) >> 32 != generation) return;
+  }
+}
+
+function noteReset(object: u32, generation: u32): void {
+  for (let tries = TRIES; tries > 0; tries--) {
+    const resets = loadResets(object);
+    const ahead = <i32>(generation + 1 - <u32>(resets >> 32));
+    if (resets != 0 && ahead <= 0) return;
+    let earlier: u32 = 0;
+    if (resets != 0 && ahead <= 32)
+      earlier = <u32>(((resets & 0xffffffff) << ahead) | ((<u64>1) << (ahead - 1)));
+    if (casResets(object, resets, ((<u64>(generation + 1)) << 32) | earlier)) return;
   }
 }
 

@@ -1,11 +1,11 @@
 /**
  * Idents: names of participants that are not used again. The words of locks hold them.
  *
- * An ident is a slot's epoch and its index. The epoch changes when the slot is given back, by its owner or by whoever has
+ * An ident is a slot's epoch and its index. The epoch changes before the slot is given back, by its owner or by whoever has
  * recovered it: from then on the participant is *gone*, for all who read the slot's state, and what it held may be taken.
  * Before that it is not, however dead it is: what it had begun is finished or undone first.
  *
- * Of the epoch 22 bits are kept. A lock that nobody has looked at while its slot had another four million users would seem
+ * Of the epoch 21 bits are kept. A lock that nobody has looked at while its slot had another two million users would seem
  * to be held by the last of them.
  */
 
@@ -35,7 +35,7 @@ export function slotOf(name: u32): u32 {
   return (name & IDENT_SLOT_MASK) - 1;
 }
 
-/** Whether nobody is called `name` any more (or ever was). SYNC with the last store of recoverSlot. */
+/** Whether nobody is called `name` any more (or ever was). SYNC with the last stores of recoverSlot. */
 export function isGone(name: u32): bool {
   const index = slotOf(name);
   return index >= slotCount || identAt(index) != name;

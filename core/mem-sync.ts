@@ -9,16 +9,16 @@ import { H_DEPARTURES } from "../src/layout/header";
 import {
   Y_ABANDONED,
   Y_ARRIVALS,
-  Y_DIRTY,
+  Y_COVERED,
   Y_ENTERED,
   Y_GENERATION,
   Y_HOLDER,
   Y_LAST,
   Y_NOTIFIED,
+  Y_RESETS,
   Y_RUNNER,
   Y_SINCE,
   Y_STATE,
-  Y_SWEPT,
   Y_TAKEN,
   Y_TALLY,
   Y_TICKETS,
@@ -133,6 +133,19 @@ export function dropWaiters(word: usize, bits: u64): u64 {
   return atomic.and<u64>(word, ~bits);
 }
 
+/** Departures when nobody who was gone was in the set; `word` is behind the set's bits. */
+@inline
+export function loadSwept(word: usize): u32 {
+  if (CHECKED) checkpoint(518);
+  return atomic.load<u32>(word);
+}
+
+@inline
+export function storeSwept(word: usize, departures: u32): void {
+  if (CHECKED) checkpoint(519);
+  atomic.store<u32>(word, departures);
+}
+
 // What all objects have
 
 /** A hint only: it may be lost or torn apart from what it belongs to. */
@@ -193,7 +206,7 @@ export function storeHolder(object: usize, value: u32): void {
   atomic.store<u32>(object + Y_HOLDER, value);
 }
 
-/** Written by the holder only (of a mutex, or of an rwlock's writing side). */
+/** Of an rwlock; written by the writer only. */
 @inline
 export function loadEntered(object: usize): u32 {
   if (CHECKED) checkpoint(533);
@@ -243,26 +256,6 @@ export function loadTurn(cell: usize): u64 {
 export function storeTurn(cell: usize, turn: u64): void {
   if (CHECKED) checkpoint(537);
   atomic.store<u64>(cell, turn);
-}
-
-@inline
-export function casTurn(cell: usize, expected: u64, turn: u64): bool {
-  if (CHECKED) checkpoint(538);
-  return atomic.cmpxchg<u64>(cell, expected, turn) == expected;
-}
-
-// Rwlock
-
-@inline
-export function loadDirty(object: usize): u32 {
-  if (CHECKED) checkpoint(545);
-  return atomic.load<u32>(object + Y_DIRTY);
-}
-
-@inline
-export function storeDirty(object: usize, value: u32): void {
-  if (CHECKED) checkpoint(546);
-  atomic.store<u32>(object + Y_DIRTY, value);
 }
 
 // Semaphore
@@ -317,10 +310,17 @@ export function loadGeneration(object: usize): u32 {
   return atomic.load<u32>(object + Y_GENERATION);
 }
 
+/** State and generation: generation << 32 | state. */
 @inline
-export function addGeneration(object: usize): void {
+export function loadEventWord(object: usize): u64 {
   if (CHECKED) checkpoint(564);
-  atomic.add<u32>(object + Y_GENERATION, 1);
+  return atomic.load<u64>(object + Y_STATE);
+}
+
+@inline
+export function casEventWord(object: usize, expected: u64, value: u64): bool {
+  if (CHECKED) checkpoint(565);
+  return atomic.cmpxchg<u64>(object + Y_STATE, expected, value) == expected;
 }
 
 // Condition
@@ -350,15 +350,15 @@ export function casNotified(object: usize, expected: u32, value: u32): bool {
 }
 
 @inline
-export function loadSwept(object: usize): u32 {
+export function loadCovered(object: usize): u32 {
   if (CHECKED) checkpoint(574);
-  return atomic.load<u32>(object + Y_SWEPT);
+  return atomic.load<u32>(object + Y_COVERED);
 }
 
 @inline
-export function storeSwept(object: usize, departures: u32): void {
+export function storeCovered(object: usize, departures: u32): void {
   if (CHECKED) checkpoint(575);
-  atomic.store<u32>(object + Y_SWEPT, departures);
+  atomic.store<u32>(object + Y_COVERED, departures);
 }
 
 // Barrier
@@ -373,6 +373,18 @@ export function loadArrivals(object: usize): u64 {
 export function casArrivals(object: usize, expected: u64, value: u64): bool {
   if (CHECKED) checkpoint(581);
   return atomic.cmpxchg<u64>(object + Y_ARRIVALS, expected, value) == expected;
+}
+
+@inline
+export function loadResets(object: usize): u64 {
+  if (CHECKED) checkpoint(582);
+  return atomic.load<u64>(object + Y_RESETS);
+}
+
+@inline
+export function casResets(object: usize, expected: u64, value: u64): bool {
+  if (CHECKED) checkpoint(583);
+  return atomic.cmpxchg<u64>(object + Y_RESETS, expected, value) == expected;
 }
 
 // Once

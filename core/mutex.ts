@@ -5,42 +5,41 @@
  * it; nobody else changes the word until it releases it or is gone. Linearisation points: those compare-and-swaps; the store
  * of 0. If the holder dies it is gone as soon as its slot is recovered, and whoever tries next takes over and learns of it.
  *
- * A *fair* mutex is handed to the one that has waited longest. Each participant that waits has a turn, a word that only two
- * change: it itself, which gives up by a compare-and-swap to 0; and the holder, which hands over by a compare-and-swap to
- * "handed", and then stores the other's ident as the holder. So who gives up and fails in it is about to be the holder, and
- * must release. If the holder dies between the two steps the mutex is taken over like that of any dead holder.
+ * A *fair* mutex is offered to the one that has waited longest: the word is that one's ident with MUTEX_OFFERED. Each participant
+ * that waits has a turn, a word that only it writes (ident << 32 | ticket). Whoever it is offered to takes it by a
+ * compare-and-swap to its ident alone. Who gives up stores 0 as its turn first and then looks whether it was offered the mutex: if
+ * so it takes it, to release it. Who offers stores the offer first and then looks whether the turn is still there: if not it
+ * takes the offer back. So of giving up and offering one at least sees the other, and of all who then want to change the word
+ * one does. An offer to somebody without a turn, or to somebody who is gone, is *void*: anybody may take it, should the one that
+ * made it have died before it looked. An offer is taken before the turn is stored as 0, so a turn is there as long as its
+ * owner may take one.
  *
- * `entered` tells a holder that knows of it from one that does not yet, or not any more: who dies as such has left nothing
- * half done, and the next one is not told of a death.
+ * The fair mutex is held by whoever's ident is there alone, just like the other. If it dies, whoever takes over is told.
+ * In whose name there is but an offer has left nothing half done.
  */
 
 import {
   IDENT_SLOT_MASK,
+  MUTEX_OFFERED,
   SYNC_ABANDONED,
-  SYNC_FAIR,
   SYNC_MINE,
   SYNC_NO,
   SYNC_YES,
-  Y_FLAGS,
 } from "../src/layout/sync";
 import { ring } from "./bells";
-import { ident, isGone } from "./ident";
+import { ident, isGone, slotOf } from "./ident";
 import {
   addAbandoned,
   addTickets,
   casHolder,
-  casTurn,
-  getObjectWord,
-  loadEntered,
   loadHolder,
   loadTurn,
   setSince,
-  storeEntered,
   storeHolder,
   storeTurn,
 } from "./mem-sync";
 import { me, slotCount } from "./state";
-import { cellsOf, drop, hasWaiters, isWaiting, ringNext, setOf } from "./waiters";
+import { cellsOf, isWaiting, ringNext, setOf } from "./waiters";
 
 /** SYNC_YES, SYNC_ABANDONED, SYNC_NO, or SYNC_MINE. */
 export function tryLock(object: u32): u32 {
@@ -66,45 +65,35 @@ function turnAt(object: u32, index: u32): usize {
   return cellsOf(object) + (index << 3);
 }
 
-/** The ticket of one to whom the mutex is being handed. */
-const HANDED: u32 = 0;
-
 /** Gets this participant a turn, which it keeps until it has the mutex or gives up. It is to enter the set afterwards. */
 export function takeTurn(object: u32): void {
-  let ticket = addTickets(object);
-  if (ticket == HANDED) ticket = addTickets(object);
-  storeTurn(turnAt(object, me - 1), ((<u64>ident) << 32) | ticket);
+  storeTurn(turnAt(object, me - 1), ((<u64>ident) << 32) | addTickets(object));
+}
+
+/** Whether `name`, who was offered the mutex, may still come and take it. */
+function mayTake(object: u32, name: u32): bool {
+  return !isGone(name) && <u32>(loadTurn(turnAt(object, slotOf(name))) >> 32) == name;
 }
 
 /** tryLock for fair mutexes. `hasTurn`: this participant waits for it. */
 export function tryLockFair(object: u32, hasTurn: bool): u32 {
   const holder = loadHolder(object);
-  if (holder == ident && loadEntered(object) == ident) return SYNC_MINE;
+  if (holder == ident) return SYNC_MINE;
   let result: u32 = SYNC_YES;
-  if (holder == ident) {
-    // Handed to this participant: it is for the call that has the turn.
-    if (!hasTurn) return SYNC_NO;
-  } else {
-    if (holder != 0 && !isGone(holder)) return SYNC_NO;
-    if (!hasTurn && isAwaited(object)) return SYNC_NO;
-    if (holder != 0 && loadEntered(object) == holder) result = SYNC_ABANDONED;
-    if (!casHolder(object, holder, ident)) return SYNC_NO;
+  if ((holder & MUTEX_OFFERED) != 0) {
+    const name = holder & ~MUTEX_OFFERED;
+    const isForMe = name == ident && hasTurn;
+    if (!isForMe && mayTake(object, name)) return SYNC_NO;
+  } else if (holder != 0) {
+    if (!isGone(holder)) return SYNC_NO;
+    result = SYNC_ABANDONED;
   }
-  storeEntered(object, ident);
+  // Who comes goes behind those who wait. They have looked, or been rung.
+  if (!hasTurn && nextInTurn(object) >= 0) return SYNC_NO;
+  if (!casHolder(object, holder, ident)) return SYNC_NO;
   if (hasTurn) storeTurn(turnAt(object, me - 1), 0);
   if (result == SYNC_ABANDONED) addAbandoned(object);
   return result;
-}
-
-/** Whether somebody who is not gone waits for its turn. */
-function isAwaited(object: u32): bool {
-  if (!hasWaiters(setOf(object))) return false;
-  for (let index: u32 = 0; index < slotCount; index++) {
-    if (!isWaiting(setOf(object), index)) continue;
-    const turn = loadTurn(turnAt(object, index));
-    if (turn != 0 && !isGone(<u32>(turn >> 32))) return true;
-  }
-  return false;
 }
 
 /**
@@ -112,18 +101,19 @@ function isAwaited(object: u32): bool {
  * hold it.
  */
 export function unlockFair(object: u32): i32 {
-  if (loadHolder(object) != ident || loadEntered(object) != ident) return i32.MIN_VALUE;
+  if (loadHolder(object) != ident) return i32.MIN_VALUE;
   setSince(object, 0);
-  storeEntered(object, 0);
   for (let left = slotCount; left > 0; left--) {
     const index = nextInTurn(object);
     if (index < 0) break;
     const cell = turnAt(object, <u32>index);
     const turn = loadTurn(cell);
     const next = <u32>(turn >> 32);
-    drop(setOf(object), <u32>index);
-    if (<u32>turn == HANDED || isGone(next) || !casTurn(cell, turn, (<u64>next) << 32)) continue;
-    storeHolder(object, next);
+    if (isGone(next)) continue;
+    const offer = next | MUTEX_OFFERED;
+    storeHolder(object, offer);
+    // SYNC with dropTurn, which changes the turn and then looks at the offer. (It is changed too when the offer was taken.)
+    if (loadTurn(cell) != turn && casHolder(object, offer, ident)) continue;
     return ring(<u32>index, object) ? index + 1 : -(index + 1);
   }
   storeHolder(object, 0);
@@ -131,36 +121,39 @@ export function unlockFair(object: u32): i32 {
   return ringNext(object, setOf(object));
 }
 
-/** Of those who wait, the slot index of the one with the lowest ticket; -1 when nobody does. */
+/** Of those who live and wait, the slot index of the one with the lowest ticket; -1 when nobody does. */
 function nextInTurn(object: u32): i32 {
   let found: i32 = -1;
   let lowest: u32 = 0;
   for (let index: u32 = 0; index < slotCount; index++) {
     if (!isWaiting(setOf(object), index)) continue;
-    const ticket = <u32>loadTurn(turnAt(object, index));
+    const turn = loadTurn(turnAt(object, index));
+    const ticket = <u32>turn;
     // Tickets wrap: what counts is which is behind which.
-    if (found >= 0 && <i32>(ticket - lowest) >= 0) continue;
+    if ((found >= 0 && <i32>(ticket - lowest) >= 0) || isGone(<u32>(turn >> 32))) continue;
     found = <i32>index;
     lowest = ticket;
   }
   return found;
 }
 
-/** Gives up a turn. False: the mutex is being handed over, and will be this participant's, to be released. */
+/**
+ * Gives up a turn. False: the mutex had been offered to this participant, which holds it now, and is to release it.
+ */
 export function dropTurn(object: u32): bool {
-  const cell = turnAt(object, me - 1);
-  const turn = loadTurn(cell);
-  return turn == 0 || (<u32>turn != HANDED && casTurn(cell, turn, 0));
+  storeTurn(turnAt(object, me - 1), 0);
+  // SYNC with unlockFair, which makes the offer and then looks at the turn.
+  const offer = ident | MUTEX_OFFERED;
+  return loadHolder(object) != offer || !casHolder(object, offer, ident);
 }
 
-/** Whether this participant holds the mutex, and knows of it. */
+/** Whether this participant holds the mutex. */
 export function isHolding(object: u32): bool {
-  if (loadHolder(object) != ident) return false;
-  return (getObjectWord(object, Y_FLAGS) & SYNC_FAIR) == 0 || loadEntered(object) == ident;
+  return loadHolder(object) == ident;
 }
 
-/** Slot index + 1 of who holds the mutex; 0 = nobody who lives. */
+/** Slot index + 1 of who holds the mutex, or is about to; 0 = nobody who lives. */
 export function holderOf(object: u32): u32 {
-  const holder = loadHolder(object);
+  const holder = loadHolder(object) & ~MUTEX_OFFERED;
   return holder == 0 || isGone(holder) ? 0 : holder & IDENT_SLOT_MASK;
 }

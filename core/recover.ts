@@ -9,11 +9,12 @@
  *   3. the blocks              first-fit: the heap's lock, with what was done under it; then the block that it was just
  *                              handing over (hand-over.ts); then each allocator's own: recover-slab.ts, recover-buddy.ts,
  *                              recover-fit.ts
- *   4. the slot                cleared; state = FREE with the next epoch: the participant is gone
- *   5. everybody is rung       to look again at what they wait for (bells.ts); if the recoverer dies before that, its own
- *                              recovery does it
+ *   4. the slot                cleared; state = RECOVERING with the next epoch: the participant is gone
+ *   5. everybody is rung       to look again at what they wait for (bells.ts)
+ *   6. state = FREE            not before: one that leaves, and dies while it rings, is found and recovered like any other
  *
- * After a crash at any of its own stores the state is still RECOVERING (or LIVE) and the whole is repeated.
+ * After a crash at any of its own stores the state is still RECOVERING (or LIVE) and the whole is repeated. (Then the epoch may
+ * go up by more than one.)
  */
 
 import { CLASS_SLOTS } from "../src/layout/page";
@@ -83,8 +84,10 @@ export function recoverSlot(index: u32, died: bool): i32 {
   if (died) addRecoveries(1);
   clearSlot(slot);
   // Epochs wrap after 2^30 users of one slot; nothing compares epochs across that many.
-  storeSlotState(slot, ((state >> SLOT_EPOCH_SHIFT) + 1) << SLOT_EPOCH_SHIFT);
+  const next = ((state >> SLOT_EPOCH_SHIFT) + 1) << SLOT_EPOCH_SHIFT;
+  storeSlotState(slot, next | SLOT_RECOVERING);
   ringEverybody();
+  storeSlotState(slot, next | SLOT_FREE);
   return OK;
 }
 

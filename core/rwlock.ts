@@ -8,8 +8,10 @@
  *
  * A participant reads once for all its own readers (src/sync/rwlock.ts counts them).
  *
- * Deaths. A reader's cell names it, and counts for nothing once it is gone. A writer's word likewise; if it was past the
- * readers (`entered`), `dirty` says to all who come, until one that writes has had it, that something may be half done.
+ * Deaths. A reader's cell names it, and counts for nothing once it is gone. A writer's word likewise. `entered` is 0 unless
+ * somebody writes, past the readers, or has died writing: a writer stores it when it is in, and 0 before it leaves. So who
+ * gets in and finds something else there is told that something may be half done: readers until one that writes has had the lock,
+ * and that one, which puts its own ident there. Nobody changes it while somebody reads or is about to get in as the writer.
  */
 
 import { SYNC_ABANDONED, SYNC_MINE, SYNC_NO, SYNC_SEEN, SYNC_YES } from "../src/layout/sync";
@@ -18,12 +20,10 @@ import {
   addAbandoned,
   casHolder,
   loadCell,
-  loadDirty,
   loadEntered,
   loadHolder,
   setSince,
   storeCell,
-  storeDirty,
   storeEntered,
   storeHolder,
 } from "./mem-sync";
@@ -35,34 +35,29 @@ function cellAt(object: u32, index: u32): usize {
   return cellsOf(object) + (index << 2);
 }
 
-/** Whether the writer `writer` is in nobody's way any more; if it was in the middle of writing, that is noted. */
+/** Whether the writer `writer` is in nobody's way any more. What it was in the middle of is said by `entered`. */
 function clearWriter(object: u32, writer: u32): bool {
   if (writer == 0) return true;
   if (!isGone(writer)) return false;
-  if (loadEntered(object) == writer) {
-    // Before the word is free, so that nobody gets in between who would not be told.
-    storeDirty(object, 1);
-    addAbandoned(object);
-  }
-  casHolder(object, writer, 0);
+  const wasWriting = loadEntered(object) == writer;
+  if (casHolder(object, writer, 0) && wasWriting) addAbandoned(object);
   return true;
 }
 
-@inline
-function yes(object: u32): u32 {
-  return loadDirty(object) != 0 ? SYNC_ABANDONED : SYNC_YES;
-}
-
-/** Gets this participant in as a reader. After SYNC_SEEN, which is a no, who waits is to be rung. */
+/**
+ * Gets this participant in as a reader. After SYNC_SEEN, which is a no, who waits is to be rung. If it reads already a no changes
+ * nothing of that.
+ */
 export function tryRead(object: u32): u32 {
   const writer = loadHolder(object);
   if (writer == ident) return SYNC_MINE;
   if (!clearWriter(object, writer)) return SYNC_NO;
   const cell = cellAt(object, me - 1);
-  // Who reads already has others to read for: its cell stays.
-  if (loadCell(cell) == ident) return loadHolder(object) == 0 ? yes(object) : SYNC_NO;
-  storeCell(cell, ident);
-  if (loadHolder(object) == 0) return yes(object);
+  const isReading = loadCell(cell) == ident;
+  if (!isReading) storeCell(cell, ident);
+  // SYNC with tryWrite, which stores the word and then looks at the cells.
+  if (loadHolder(object) == 0) return loadEntered(object) == 0 ? SYNC_YES : SYNC_ABANDONED;
+  if (isReading) return SYNC_NO;
   storeCell(cell, 0);
   return SYNC_SEEN;
 }
@@ -93,14 +88,14 @@ export function tryWrite(object: u32): u32 {
     if (reader == ident) return SYNC_MINE;
     if (!isGone(reader)) return SYNC_NO;
   }
+  const result = loadEntered(object) == 0 ? SYNC_YES : SYNC_ABANDONED;
   storeEntered(object, ident);
-  return yes(object);
+  return result;
 }
 
 /** The writer leaves. Whether it was one. Afterwards who waits is to be rung. */
 export function endWrite(object: u32): bool {
   if (!isWriting(object)) return false;
-  storeDirty(object, 0);
   setSince(object, 0);
   storeEntered(object, 0);
   storeHolder(object, 0);
@@ -121,7 +116,8 @@ export function cancelWrite(object: u32): bool {
 
 /** Whether a writer has died, and none has come since. */
 export function isDirty(object: u32): bool {
-  return loadDirty(object) != 0;
+  const writer = loadEntered(object);
+  return writer != 0 && isGone(writer);
 }
 
 /** The slot index + 1 of the first reader in slot `from` or behind it; 0 = there is none. */

@@ -142,7 +142,8 @@ function own(object: u32): void {
 export function acquire(object: u32, count: u32): u32 {
   own(object);
   if (change(object, me - 1, <i32>count, ident) == SYNC_YES) return SYNC_YES;
-  if (reclaimAll(object) == 0) return SYNC_NO;
+  // Also if others have reclaimed them meanwhile: they do not ring.
+  reclaimAll(object);
   return change(object, me - 1, <i32>count, ident);
 }
 

@@ -37,7 +37,6 @@ export {
   seenEvent,
   setEvent,
   swapCounter,
-  sweepTickets,
   takeTicket,
   withdraw,
 } from "./event";

@@ -44,8 +44,11 @@ interface Exports {
 /** Bytes of an area: the globals, the two words that Asyncify wants, the stack. */
 export const AREA_BYTES = 4096;
 
-/** Sites of the helpers that make several accesses: addFitChange, getAtLeast, getLargest (core/mem-fit.ts). */
-const SEVERAL_ACCESSES: ReadonlySet<number> = new Set([307, 324, 325]);
+/**
+ * Sites of the helpers that make several accesses: addFitChange, getAtLeast, getLargest (core/mem-fit.ts), addSent, addReceived,
+ * addCount (core/mem-channel.ts).
+ */
+const SEVERAL_ACCESSES: ReadonlySet<number> = new Set([307, 324, 325, 636, 637, 638]);
 
 /** No operation of the core makes so many accesses. */
 const mostAccesses = 100_000;
@@ -205,7 +208,7 @@ export function makeParticipant(slot: number, around: Surroundings): Participant
     try {
       result = program!(facade as unknown as SteppedCore) >>> 0;
       isDone = true;
-      error = result === 0 ? exports["lastError"]!() : 0;
+      error = result === 0 ? (exports["lastError"]?.() ?? 0) : 0;
     } catch (thrown) {
       if (!hasCalled) {
         isDone = true;

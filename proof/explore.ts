@@ -38,9 +38,18 @@ export interface Search {
   onState?(view: View): void;
   /** At most so many preemptions; without it, all schedules. */
   readonly preemptions?: number;
+  /** It cannot go on before the word that its next access reads is another one. */
+  isAsleep?(position: Position): boolean;
+  /** Of these (a bit for the index of each) one may die, at any state: a step of its own, in paths its index + DEATH. */
+  readonly mortal?: number;
+  /** Writes down in the memory that participant `index` has died. */
+  die?(index: number): void;
   /** True: go no further. */
   isOver?(states: number): boolean;
 }
+
+/** In a path: somebody's death, beside its index. */
+export const DEATH = 16;
 
 export interface Explored {
   /** Paths walked, each until everybody had ended or to where another path had been. */
@@ -133,6 +142,8 @@ function walk(search: Search, touches: Touches): Explored | undefined {
   const positions = participants.map((one) => one.position());
   const before = participants.map(() => -1);
   const view: View = { path, alone, positions, before };
+  const mortal = search.mortal ?? 0;
+  let hasDied = false;
   let [schedules, steps] = [0, 0];
   let isStale = false;
   let isOver = false;
@@ -150,9 +161,14 @@ function walk(search: Search, touches: Touches): Explored | undefined {
   const endedSet = (): number =>
     positions.reduce((set, { isDone }, index) => (isDone ? set | (1 << index) : set), 0);
 
+  const canGo = (index: number): boolean => {
+    const position = positions[index]!;
+    return !position.isDone && search.isAsleep?.(position) !== true;
+  };
+
   /** The participant whose next access the others cannot notice; -1 = each one's can be. */
   const unnoticed = (): number =>
-    positions.findIndex(({ isDone, next }, index) => !isDone && !touches.isNoticed(index, next));
+    positions.findIndex(({ next }, index) => canGo(index) && !touches.isNoticed(index, next));
 
   /** `last` made the last step that is noticed (-1: nobody that could go on); so many preemptions are left. */
   const visit = (last: number, left: number): void => {
@@ -166,22 +182,23 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     isOver ||= search.isOver?.(seen.size) === true;
     if (isOver) return;
     if (known === undefined) search.onState?.(view);
-    if (positions.every(({ isDone }) => isDone)) {
+    if (positions.every((_one, index) => !canGo(index))) {
       schedules++;
       search.onEnd(view);
       return;
     }
     const quiet = unnoticed();
     for (let index = 0; index < positions.length && goesOn(); index++) {
-      if (positions[index]!.isDone || (quiet !== -1 && index !== quiet)) continue;
+      if (!canGo(index) || (quiet !== -1 && index !== quiet)) continue;
       const isPreemption =
-        preemptions !== undefined &&
-        quiet === -1 &&
-        last !== -1 &&
-        index !== last &&
-        !positions[last]!.isDone;
+        preemptions !== undefined && quiet === -1 && last !== -1 && index !== last && canGo(last);
       if (isPreemption && left === 0) continue;
       take(index, quiet === index, last, isPreemption ? left - 1 : left);
+    }
+    if (hasDied || mortal === 0) return;
+    for (let index = 0; index < positions.length && goesOn(); index++) {
+      const mayDie = ((mortal >>> index) & 1) !== 0 && !positions[index]!.isDone;
+      if (mayDie && (quiet === -1 || index === quiet)) lose(index, last, left);
     }
   };
 
@@ -201,13 +218,30 @@ function walk(search: Search, touches: Touches): Explored | undefined {
     path.push(index);
     alone.push(isAlone);
     const now = isAlone ? last : index;
-    visit(preemptions === undefined || now === -1 || positions[now]!.isDone ? -1 : now, left);
+    visit(preemptions === undefined || now === -1 || !canGo(now) ? -1 : now, left);
     path.pop();
     alone.pop();
     journal.undoTo(mark);
     participant.restore(position);
     positions[index] = position;
     before[index] = hadBegun;
+  };
+
+  /** A participant's death, all that comes after it, and back. */
+  const lose = (index: number, last: number, left: number): void => {
+    const position = positions[index]!;
+    const mark = journal.mark();
+    search.die!(index);
+    positions[index] = { ...position, isDone: true };
+    hasDied = true;
+    path.push(index + DEATH);
+    alone.push(false);
+    visit(last === index ? -1 : last, left);
+    path.pop();
+    alone.pop();
+    hasDied = false;
+    positions[index] = position;
+    journal.undoTo(mark);
   };
 
   visit(-1, preemptions ?? 0);

@@ -47,7 +47,7 @@ export const ERROR_CODES = {
   ERR_SHOAL_FULL: "The channel has no room, and was made to fail then; receive something, or make it larger.",
   ERR_SHOAL_ENDED: "The channel was ended: nothing more is sent, and what was sent has been received.",
   ERR_SHOAL_TAKEN:
-    "Somebody has that end of the ring, or both sides of the port; wait, or use a queue for several.",
+    "Somebody has that end of the ring, or both sides of the port; wait, or choose another.",
   ERR_SHOAL_CODEC:
     "The message is nothing that the channel's codec can write or read, or the codec is not there.",
   ERR_SHOAL_CLOSED: "The object was closed or unmapped before this call.",

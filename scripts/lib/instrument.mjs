@@ -149,6 +149,17 @@ const setMapped = [
   ["global.set", "$mapped", ["local.get", "$pages"]],
 ];
 const getMapped = ["func", "$mapped", ["export", '"mapped"'], ["result", "i32"], ["global.get", "$mapped"]];
+/** Exported function `sleep(at, seen)`: reads the word at `at`, which is to be done when it is not `seen` (proof/explore.ts). */
+const sleepOn = (checkpoint) => [
+  "func",
+  "$sleep",
+  ["export", '"sleep"'],
+  ["param", "$at", "i32"],
+  ["param", "$seen", "i32"],
+  ["result", "i32"],
+  ["call", checkpoint, ["i32.const", "500"]],
+  ["i32.atomic.load", ["local.get", "$at"]],
+];
 
 /** The parts of a module: its text as lists, sorted by what they are. */
 function takeApart(bytes) {
@@ -182,8 +193,9 @@ export function makeCoroutine(bytes) {
   const isCheckpoint = (part) => isOf(part, "import") && part[2] === '"checkpoint"';
   const checkpoint = parts.find(isCheckpoint)[3][1];
   const globals = [...parts.filter((part) => isOf(part, "global")), mapped];
+  const sleep = sleepOn(checkpoint);
   const access = ["func", "$access", ["param", "i32", "i32", "i32", "i32", "i32"]];
-  const stopping = parts.map((part) => {
+  const stopping = [...parts, sleep].map((part) => {
     if (isCheckpoint(part)) return ["import", '"env"', '"access"', access];
     return isOf(part, "func") ? stopBeforeAccesses(part, checkpoint) : part;
   });

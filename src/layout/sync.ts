@@ -8,20 +8,20 @@
  *              24  waits u32: how often somebody had to wait   28  abandoned u32: how often a holder died
  *              32  the kind's own words, 32 B; of those with a holder: 44 trace u32: a block of the holder's own that says where
  *                  it took the object (src/sync/trace.ts)
- *              64  waiters: one bit a participant, so many u64 as the slots need
+ *              64  waiters: a set: one bit a participant, so many u64 as the slots need; behind them u32 swept (core/waiters.ts)
  *               …  cells: one word a participant, for the kinds that have them
  *
- *     mutex    32  holder u32 (ident)   36  entered u32 (ident; the holder knows that it is)   40  next ticket u32
+ *     mutex    32  holder u32 (ident; with MUTEX_OFFERED: who is to take it)   40  next ticket u32
  *               …  cells u64: of those who wait, ident << 32 | ticket; fair ones only
- *     rwlock   32  writer u32 (ident)   36  entered u32 (ident: the readers have left)   40  dirty u32: a writer died
+ *     rwlock   32  writer u32 (ident)   36  entered u32 (ident of the last that wrote and has not finished it; 0)
  *               …  cells u32: idents of those who read
  *     semaphore 32 tally u64 (core/tally.ts)
  *               …  cells u64: shares; behind them u32 idents of those whose they are
  *     event    32  state u32: 1 = set                   36  generation u32: how often it was set
  *     condition 32 tickets u32: taken so far            36  notified u32: tickets below are to go on
- *              40  swept u32: how many were gone when the tickets of those who are gone were last notified
+ *              40  covered u32: departures up to which no ticket of the dead is left
  *     barrier  32  generation u32 and arrived u32, one u64: generation << 32 | BARRIER_BROKEN | arrived
- *              40  reset u32: the generation that was reset last, + 1
+ *              40  resets u64: the generation that was reset last, + 1, << 32 | bit i: the one that was 1 + i before it was, too
  *               …  cells u32: idents of the parties that have come
  *     once     32  runner u32 (ident; ONCE_DONE)
  *     counter  32  value i64
@@ -56,19 +56,24 @@ export const Y_HOLDER = 32;
 export const Y_ENTERED = 36;
 export const Y_TICKETS = 40;
 export const Y_WRITER = 32;
-export const Y_DIRTY = 40;
 export const Y_TALLY = 32;
 export const Y_STATE = 32;
 export const Y_GENERATION = 36;
 export const Y_TAKEN = 32;
 export const Y_NOTIFIED = 36;
-export const Y_SWEPT = 40;
+export const Y_COVERED = 40;
 export const Y_ARRIVALS = 32;
+export const Y_RESETS = 40;
 export const Y_RUNNER = 32;
 export const Y_VALUE = 32;
 export const Y_TRACE = 44;
 export const Y_WAITERS = 64;
 
+/** Bytes of a set of waiters behind its bits. */
+export const SET_SWEPT_BYTES = 8;
+
+/** Of a fair mutex: the one named is not the holder yet. No part of an ident. */
+export const MUTEX_OFFERED = 0x80000000;
 export const BARRIER_BROKEN = 0x80000000;
 /** Which of the 32 bits of `rung` stands for an object: the top bits of its handle times this. */
 export const RING_FACTOR = 0x9e3779b1;
@@ -76,13 +81,16 @@ export const RING_SHIFT = 27;
 
 export const ONCE_DONE = 0xffffffff;
 
-/** Ident: the low 22 bits of the slot's epoch, above slot index + 1. */
+/** Ident: the low 21 bits of the slot's epoch, above slot index + 1. */
 export const IDENT_SLOT_BITS = 10;
 export const IDENT_SLOT_MASK = 1023;
-export const IDENT_EPOCH_MASK = 0x3fffff;
+export const IDENT_EPOCH_MASK = 0x1fffff;
 
 /** Most permits of a semaphore. */
 export const MAX_PERMITS = 65535;
+
+/** What ringNext returns when it has rung all who wait, and perhaps more: who sleeps is to be woken, whoever it is. */
+export const RANG_ALL = 0x7fffffff;
 
 /** What the calls that try return, beside the codes of result.ts for what is an error. */
 export const SYNC_NO = 0;

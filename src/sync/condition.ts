@@ -33,9 +33,6 @@ export interface Condition {
   waitUntil(mutex: Mutex, hold: Hold, test: () => boolean, options?: AwaitOptions): Promise<Hold>;
 }
 
-/** How often a ticket is taken anew because somebody was just gone. */
-const MOST_SWEEPS = 3;
-
 /** Finds or makes a condition. Errors as openObject. */
 export function openCondition(heap: Heap, place?: Place): Condition {
   const context = contextOf(heap);
@@ -58,16 +55,9 @@ export function openCondition(heap: Heap, place?: Place): Condition {
 
   /** Takes a ticket; the attempt of a wait with it: notified, or somebody is gone since. See core/event.ts. */
   const begin = (): (() => number) => {
-    for (let left = MOST_SWEEPS; ; left--) {
-      const ticket = core.takeTicket(object) >>> 0;
-      const departures = core.departures();
-      if (core.sweepTickets(object, departures) !== 0) {
-        context.ringAll(object, set);
-        // Notified with the others: that would be going on for no reason.
-        if (left > 0) continue;
-      }
-      return () => (core.isNotified(object, ticket) !== 0 || core.departures() !== departures ? 1 : 0);
-    }
+    const departures = core.departures();
+    const ticket = core.takeTicket(object) >>> 0;
+    return () => (core.isNotified(object, ticket) !== 0 || core.departures() !== departures ? 1 : 0);
   };
 
   /** A ticket that nobody waits with any more must not swallow a notification. */

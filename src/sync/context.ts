@@ -11,7 +11,7 @@ import { shoalError } from "../errors.ts";
 import type { Heap } from "../heap/index.ts";
 import { H_SLOTS_USED } from "../layout/header.ts";
 import { S_BELL, SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import { RING_FACTOR, RING_SHIFT } from "../layout/sync.ts";
+import { RANG_ALL, RING_FACTOR, RING_SHIFT } from "../layout/sync.ts";
 import { native } from "../os/native.ts";
 import { openWaiter, WAITER_DIED, WAITER_TICKED } from "../os/waiter.ts";
 import type { Waiter } from "../os/waiter.ts";
@@ -124,9 +124,16 @@ function makeContext(region: Region): SyncContext {
 
   const wake = (rung: number): boolean => {
     if (rung === 0) return false;
-    if (rung === slotIndex + 1) soon();
+    if (rung === RANG_ALL) wakeAll();
+    else if (rung === slotIndex + 1) soon();
     else if (rung > 0) native.futexWake(bells + (rung - 1) * SLOT_SIZE_BYTES, 0x7fffffff);
     return true;
+  };
+
+  const wakeAll = (): void => {
+    soon();
+    const used = Math.min(new Uint32Array(overlay.memory.buffer, H_SLOTS_USED, 1)[0]!, geometry.slotCount);
+    for (let index = 0; index < used; index++) native.futexWake(bells + index * SLOT_SIZE_BYTES, 0x7fffffff);
   };
 
   /** This participant has rung itself: no system call is needed for that. */

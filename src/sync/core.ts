@@ -66,7 +66,6 @@ export interface SyncCore {
   takeTicket(object: number): number;
   isNotified(object: number, ticket: number): number;
   notify(object: number, all: number): number;
-  sweepTickets(object: number, departures: number): number;
 
   barrierGeneration(object: number): number;
   arrivals(object: number): number;

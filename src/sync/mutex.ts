@@ -146,7 +146,8 @@ function fairWays(context: SyncContext, object: number, { queue }: Own): Ways {
       },
       giveUp() {
         queue.splice(queue.indexOf(self), 1);
-        if (queue.length === 0 && core.dropTurn(object) === 0) passOn(context, object);
+        // If it was offered to this participant, that holds it now.
+        if (queue.length === 0 && core.dropTurn(object) === 0) context.wake(core.unlockFair(object));
         return 0;
       },
     };
@@ -165,18 +166,6 @@ function fairWays(context: SyncContext, object: number, { queue }: Own): Ways {
       return true;
     },
   };
-}
-
-/** How long a hand-over takes at most, unless who makes it is stopped in the middle. */
-const HAND_OVER_MS = 1000;
-
-/** A fair mutex is being handed to this participant, which gives up, by somebody who is between two steps or has died there. */
-function passOn({ core, region, wake }: SyncContext, object: number): void {
-  for (const endMs = performance.now() + HAND_OVER_MS; !isLocked(core.tryLockFair(object, 1));) {
-    if (performance.now() > endMs) return;
-    region.recover();
-  }
-  wake(core.unlockFair(object));
 }
 
 function isLocked(result: number): boolean {

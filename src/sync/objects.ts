@@ -8,7 +8,7 @@
 import { shoalError } from "../errors.ts";
 import { asHandle } from "../heap/index.ts";
 import type { Handle, Heap } from "../heap/index.ts";
-import { SYNC_MAGIC, SYNC_MAGIC_MASK, Y_FLAGS, Y_KIND, Y_LIMIT } from "../layout/sync.ts";
+import { SET_SWEPT_BYTES, SYNC_MAGIC, SYNC_MAGIC_MASK, Y_FLAGS, Y_KIND, Y_LIMIT } from "../layout/sync.ts";
 
 /**
  * Where an object is: under a name; at a handle, which is another one's `handle`; or in a block of the caller's, at an
@@ -55,7 +55,7 @@ const nouns = new Map<number, string>();
 
 /** Size of a set of waiters. */
 export function waitersBytes(heap: Heap): number {
-  return Math.ceil(heap.region.session.geometry.slotCount / 64) * 8;
+  return Math.ceil(heap.region.session.geometry.slotCount / 64) * 8 + SET_SWEPT_BYTES;
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   CHANNEL_RECORD_BYTES,
   CHANNEL_SIDE_BYTES,
 } from "../../layout/channel.ts";
+import { SET_SWEPT_BYTES } from "../../layout/sync.ts";
 
 /** Offsets from the channel's start. */
 export interface ChannelPlaces {
@@ -30,7 +31,7 @@ export function cellBytesFor(messageBytes: number): number {
 }
 
 export function placesOf(slotCount: number, capacity: number, cellBytes: number): ChannelPlaces {
-  const setBytes = Math.ceil(slotCount / 64) * 8;
+  const setBytes = Math.ceil(slotCount / 64) * 8 + SET_SWEPT_BYTES;
   const receivers = C_SETS;
   const senders = receivers + setBytes;
   const records = toLine(senders + setBytes);
