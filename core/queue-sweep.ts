@@ -220,18 +220,22 @@ export function dropNext(object: u32): i32 {
     const result = use(object, QUEUE_WORD);
     if (result != OK) return result;
   }
-  let position = loadPosition(headSide) & POSITION_MASK;
-  for (let left = capacity; left > 0; left--) {
+  const hint = loadPosition(headSide);
+  let position = hint & POSITION_MASK;
+  for (let left = (capacity << 1) + 2; left > 0; left--) {
     const cell = cellAt(position);
     const state = loadCellState(cell);
     const turn = turnOf(position);
-    if (
-      turnIn(state) == turn &&
-      phaseIn(state) == CELL_READY &&
-      casCellState(cell, state, stateOf(CELL_DROPPING, ident, turn))
-    )
-      return clear(cell, (<u32>position) & mask, CELL_DROPPING, turn);
+    const index = (<u32>position) & mask;
+    const ahead = turnsBetween(turnIn(state), turn);
+    if (ahead < 0 || (ahead == 0 && phaseIn(state) == CELL_FREE)) break;
+    const isNext = ahead == 0 && phaseIn(state) == CELL_READY;
+    // As in claimReceive.
+    if (ahead > 2) position += (<u64>(ahead - 2)) << shift;
     position = (position + 1) & POSITION_MASK;
+    if (!isNext || !casCellState(cell, state, stateOf(CELL_DROPPING, ident, turn))) continue;
+    casPosition(headSide, hint, (hint & ~POSITION_MASK) | position);
+    return clear(cell, index, CELL_DROPPING, turn);
   }
   return fail(CHANNEL_EMPTY);
 }

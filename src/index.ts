@@ -4,7 +4,6 @@
  */
 export { ERROR_CODES, ShoalError } from "./errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
-export { Heap } from "./data/heap.ts";
 export type {
   Channel,
   ChannelOptions,
@@ -23,7 +22,7 @@ export type {
   TransferList,
   WritableOptions,
 } from "./data/channel/index.ts";
-export { asHandle, environmentOptions } from "./heap/index.ts";
+export { asHandle, environmentOptions, Heap } from "./heap/index.ts";
 export type {
   AllocatorName,
   AllocOptions,

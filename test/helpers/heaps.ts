@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { Heap } from "../../src/data/heap.ts";
+import { Heap } from "../../src/heap/index.ts";
 import type { Handle, HeapCreateOptions } from "../../src/heap/index.ts";
 import { native } from "../../src/os/native.ts";
 import type { BackendName, OpenOptions } from "../../src/region/index.ts";
