@@ -106,7 +106,6 @@ for (const args of [
   ["send", "x", "y", "--codec", "msgpack"],
   ["receive", "x", "y", "--count", "0"],
   ["receive", "x", "y", "--timeout", "soon"],
-  ["locks", "x", "--watch", "--json"],
 ]) {
   test(`bad usage ends with 2 and says why: shoal ${args.join(" ")}`, async () => {
     const { code, stdout, stderr } = await runShoal(...args);

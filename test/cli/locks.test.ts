@@ -165,6 +165,13 @@ test("shoal locks --watch shows what changes, until it is interrupted", async (t
   assert.equal((await watching.outcome).code, 130);
 });
 
+test("--watch goes on and --json is one value: both at once are bad usage", async (t) => {
+  const { error } = (await runJson(2, "locks", makeHeap(t).region.name, "--watch")) as {
+    error: { code: string };
+  };
+  assert.equal(error.code, "ERR_SHOAL_USAGE");
+});
+
 test("a heap without named objects says so", async (t) => {
   const heap = makeHeap(t);
   const { code, stdout } = await runShoal("locks", heap.region.name);
