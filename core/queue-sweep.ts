@@ -187,11 +187,11 @@ function countOf(phase: u32): usize {
 
 /** Position, in a form that a record which has counted nothing does not hold. */
 @inline
-function tagOf(index: u32, turn: u32): u32 {
+export function tagOf(index: u32, turn: u32): u32 {
   return ~((turn << shift) | index);
 }
 
-function wasCounted(name: u32, phase: u32, index: u32, turn: u32): bool {
+export function wasCounted(name: u32, phase: u32, index: u32, turn: u32): bool {
   const slot = slotOf(name);
   if (slot >= slotCount) return false;
   return <u32>(loadTagged(recordAt(slot) + countOf(phase)) >> 32) == tagOf(index, turn);

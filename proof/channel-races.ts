@@ -4,8 +4,6 @@
  */
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { ChannelCore } from "../src/data/channel/core.ts";
 import {
   C_DROPPED,
@@ -15,8 +13,6 @@ import {
   CHANNEL_RING,
 } from "../src/layout/channel.ts";
 import { OK } from "../src/layout/result.ts";
-import { SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
-import { packageRoot } from "../src/os/native.ts";
 import {
   cellIn,
   countTagged,
@@ -31,14 +27,12 @@ import {
 } from "../test/helpers/channel-world.ts";
 import type { Channel, ChannelOptions, Member } from "../test/helpers/channel-world.ts";
 import { enter } from "../test/helpers/core-world.ts";
-import { AREA_BYTES, makeParticipant } from "./coroutine.ts";
-import type { Participant, Position } from "./coroutine.ts";
-import { explore, makeTouches } from "./explore.ts";
+import { exploreChannel, JUDGE, recoverAll } from "./channel-stage.ts";
+import type { RaceCounts } from "./channel-stage.ts";
+import type { Position } from "./coroutine.ts";
 import { makeHeap } from "./heaps.ts";
-import { makeJournal } from "./journal.ts";
 
-/** Who judges; who was there before. */
-const JUDGE = 5;
+/** Who was there before. */
 const EARLIER = 4;
 
 type Part = "send" | "receive" | "borrow" | "cancel" | "give back" | "sweep";
@@ -93,12 +87,6 @@ export const channelRaces: readonly ChannelRace[] = [
   },
 ];
 
-export interface RaceCounts {
-  states: number;
-  schedules: number;
-  deaths: number;
-}
-
 /** The calls of a part, in terms of the core: nothing else may be done in a program. */
 function run(core: ChannelCore, object: number, part: Part, isRing: boolean): void {
   if (part === "sweep") return void core.sweepQueue(object);
@@ -142,13 +130,6 @@ function tallyOf(
   return tally;
 }
 
-let module: WebAssembly.Module | undefined;
-
-function coroutineModule(): WebAssembly.Module {
-  const path = join(packageRoot, "dist", "core", "channel.coroutine.wasm");
-  return (module ??= new WebAssembly.Module(readFileSync(path)));
-}
-
 /** Receives all there is. */
 function drain(member: Member, channel: Channel, isRing: boolean): number {
   for (let count = 0; ; count++) {
@@ -163,11 +144,10 @@ interface Judged {
   readonly channel: Channel;
   /** Counted before the race. */
   readonly present: number;
-  readonly recover: (slots: readonly number[]) => void;
 }
 
 /** Everybody has ended, or died. Destroys the channel. */
-function judge({ race, channel, present, recover }: Judged, positions: readonly Position[]): void {
+function judge({ race, channel, present }: Judged, positions: readonly Position[]): void {
   const isRing = race.kind === CHANNEL_RING;
   for (const { failure } of positions) if (failure !== undefined) throw failure;
   const dead = positions.flatMap(({ isDone }, index) => (isDone ? [] : [index]));
@@ -175,7 +155,7 @@ function judge({ race, channel, present, recover }: Judged, positions: readonly 
   const sent = tallies.reduce((sum, one) => sum + one.sent, present);
   const received = tallies.reduce((sum, one) => sum + one.received, 0);
   // A ring's ends are taken as long as those who have them live.
-  recover(isRing ? positions.map((_one, index) => index) : dead);
+  recoverAll(channel.world, isRing ? positions.map((_one, index) => index) : dead);
   const member = enterChannels(channel.world, JUDGE);
   if (!isRing)
     assert.equal(
@@ -201,7 +181,6 @@ function judge({ race, channel, present, recover }: Judged, positions: readonly 
 /** Goes through a race. Throws what is wrong. */
 export function runChannelRace(race: ChannelRace, mostStates: number, deathStride: number): RaceCounts {
   const world = makeHeap("slab", 2, 0);
-  const journal = makeJournal(world.memory);
   const isRing = race.kind === CHANNEL_RING;
   const earlier = enterChannels(world, EARLIER);
   const channel = makeChannel(world, earlier.heap, race);
@@ -216,89 +195,13 @@ export function runChannelRace(race: ChannelRace, mostStates: number, deathStrid
   assert.equal(enter(world, JUDGE).recoverSlot(EARLIER, 1), OK);
   enter(world, JUDGE);
 
-  const { slotsOffset, spanPages } = world.geometry;
-  const participants = race.parts.map((_parts, slot): Participant => {
-    enter(world, slot);
-    const areaOffset = spanPages * 65536 + slot * AREA_BYTES;
-    const around = { memory: world.memory, journal, slotsOffset, slotSizeBytes: SLOT_SIZE_BYTES };
-    const participant = makeParticipant(slot, { ...around, module: coroutineModule(), areaOffset });
-    const core = participant.core as unknown as ChannelCore;
-    participant.core.setMapped(world.geometry.sizePages);
-    assert.equal(core.attach(), 0);
-    core.join(slot);
-    participant.keepGlobals();
-    return participant;
-  });
-  participants.forEach((participant, index) =>
-    participant.begin((core) => {
-      for (const part of race.parts[index]!) run(core as unknown as ChannelCore, object, part, isRing);
-      return 1;
+  const judged: Judged = { race, channel, present };
+  return exploreChannel(
+    world,
+    race.parts.map((parts) => (core) => {
+      for (const part of parts) run(core, object, part, isRing);
     }),
+    (positions) => judge(judged, positions),
+    { mostStates, deathStride },
   );
-
-  const buffer = new Uint8Array(world.memory.buffer);
-  const spare = new Uint8Array(buffer.length);
-  const aside = (action: () => void): void => {
-    spare.set(buffer);
-    try {
-      action();
-    } finally {
-      buffer.set(spare);
-    }
-  };
-  const recover = (slots: readonly number[]): void => {
-    const core = enter(world, JUDGE);
-    for (const slot of slots) assert.equal(core.recoverSlot(slot, 1), OK);
-  };
-  const judged: Judged = { race, channel, present, recover };
-  const counts: RaceCounts = { states: 0, schedules: 0, deaths: 0 };
-
-  const die = (positions: readonly Position[], index: number, isRecoveredFirst: boolean): void => {
-    const mark = journal.mark();
-    aside(() => {
-      if (isRecoveredFirst) recover([index]);
-      participants.forEach((one, other) => {
-        if (other !== index && !positions[other]!.isDone) one.finish();
-      });
-      const ends = participants.map((one, other) => (other === index ? positions[index]! : one.position()));
-      judge(judged, ends);
-    });
-    journal.undoTo(mark);
-    participants.forEach((one, other) => one.restore(positions[other]!));
-  };
-
-  const explored = explore(
-    {
-      journal,
-      participants,
-      isOver: (states) => states > mostStates,
-      onEnd: ({ positions, path }) => {
-        try {
-          aside(() => judge(judged, positions));
-        } catch (error) {
-          throw new Error(`after ${path.join("")}: ${(error as Error).message}`, { cause: error });
-        }
-      },
-      onState({ positions, path }) {
-        if (counts.states++ % deathStride !== 0) return;
-        positions.forEach(({ isDone, accesses }, index) => {
-          if (isDone || accesses < 2) return;
-          for (const isRecoveredFirst of [false, true]) {
-            counts.deaths++;
-            try {
-              die([...positions], index, isRecoveredFirst);
-            } catch (error) {
-              const how = isRecoveredFirst ? " and is recovered before the others go on" : "";
-              throw new Error(`after ${path.join("")} ${index} dies${how}: ${(error as Error).message}`, {
-                cause: error,
-              });
-            }
-          }
-        });
-      },
-    },
-    makeTouches(world.memory),
-  );
-  counts.schedules = explored.schedules;
-  return counts;
 }

@@ -4,6 +4,7 @@
  */
 export { ERROR_CODES, ShoalError } from "./errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
+export { Heap } from "./data/heap.ts";
 export type {
   Channel,
   ChannelOptions,
@@ -19,10 +20,17 @@ export type {
   Queue,
   ReadableOptions,
   Ring,
+  SubscribeOptions,
+  SubscriberPolicy,
+  SubscriberStats,
+  Subscription,
+  Topic,
+  TopicOptions,
+  TopicStats,
   TransferList,
   WritableOptions,
 } from "./data/channel/index.ts";
-export { asHandle, environmentOptions, Heap } from "./heap/index.ts";
+export { asHandle, environmentOptions } from "./heap/index.ts";
 export type {
   AllocatorName,
   AllocOptions,

@@ -18,7 +18,7 @@ export interface CreateChannelOptions {
 }
 
 /** What the user asks the library for, and no more. */
-function optionsOf(options: ChannelCommandOptions & CreateChannelOptions): ChannelOptions {
+export function optionsOf(options: ChannelCommandOptions & CreateChannelOptions): ChannelOptions {
   return {
     ...(options.codec !== undefined && { codec: options.codec }),
     ...(options.create && options.capacity !== undefined && { capacity: options.capacity }),

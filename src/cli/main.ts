@@ -185,8 +185,8 @@ function addChannels(program: Command): void {
       .addOption(backendOption());
   add(
     "send",
-    "send messages to a queue or ring: arguments, or lines of standard input",
-    "the queue's or ring's name",
+    "send messages to a queue, ring or topic: arguments, or lines of standard input",
+    "the queue's, ring's or topic's name",
     `send notes jobs '{"id": 1}' --create`,
     "send notes lines --codec raw --create < file",
     "send notes jobs --text hello --timeout 1000",
@@ -213,9 +213,18 @@ function addChannels(program: Command): void {
     .option("-f, --follow", "go on until the channel is ended")
     .option("--timeout <ms>", "how long to wait for each (0: only what is there)", count)
     .action(act(() => import("./receive.ts")));
-  add("tail", "print what is published on a topic", "the topic's name", "tail notes news").action(
-    act(() => import("./tail.ts")),
-  );
+  add(
+    "tail",
+    "print what is published on a topic, from now on",
+    "the topic's name",
+    "tail notes news",
+    "tail notes news --history --count 10",
+  )
+    .addOption(codec())
+    .option("--history", "begin with the messages that the topic keeps for late subscribers")
+    .option("-n, --count <n>", "end after so many", parseCount(1, 0x7fffffff))
+    .option("--timeout <ms>", "how long to wait for each (default: as long as it takes)", count)
+    .action(act(() => import("./tail.ts")));
   addCommand(
     program,
     "locks",

@@ -3,6 +3,7 @@ import type { Message } from "../data/index.ts";
 import { hasCode, openChannel, openHeap, waitOptions } from "./channel-options.ts";
 import type { ChannelCommandOptions } from "./channel-options.ts";
 import { listenForInterrupt } from "./interrupt.ts";
+import { jsonOf, lineOf, stopSignal } from "./messages.ts";
 import {
   describeError,
   EXIT_FAILED,
@@ -16,30 +17,6 @@ import {
 export interface ReceiveOptions extends ChannelCommandOptions {
   readonly count?: number;
   readonly follow?: boolean;
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-/** A raw message in JSON: text, or what is no text in base64. */
-function jsonOf(value: unknown): unknown {
-  if (!(value instanceof Uint8Array)) return value;
-  try {
-    return utf8.decode(value);
-  } catch {
-    return { base64: Buffer.from(value).toString("base64") };
-  }
-}
-
-function lineOf(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return Buffer.concat([value, Buffer.from("\n")]);
-  return Buffer.from(`${JSON.stringify(value)}\n`);
-}
-
-/** Aborts when the process is interrupted, and when nobody reads its output any more. */
-function stopSignal(interrupt: AbortSignal): AbortSignal {
-  const closed = new AbortController();
-  process.stdout.on("error", () => closed.abort());
-  return AbortSignal.any([interrupt, closed.signal]);
 }
 
 export async function run(name: string, channelName: string, options: ReceiveOptions): Promise<number> {

@@ -1,8 +1,10 @@
 /** `shoal send`: sends messages, from its arguments or a line each from standard input. */
 import { createInterface } from "node:readline";
+import { openTopic } from "../data/index.ts";
 import { shoalError } from "../errors.ts";
-import type { Channel } from "../data/index.ts";
-import { hasCode, openChannel, openHeap, waitOptions } from "./channel-options.ts";
+import type { Heap } from "../heap/index.ts";
+import { objectKind } from "../inspect/index.ts";
+import { hasCode, openChannel, openHeap, optionsOf, waitOptions } from "./channel-options.ts";
 import type { ChannelCommandOptions, CreateChannelOptions } from "./channel-options.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { EXIT_INTERRUPTED, EXIT_OK, printJson } from "./output.ts";
@@ -13,8 +15,25 @@ export interface SendOptions extends ChannelCommandOptions, CreateChannelOptions
   readonly end?: boolean;
 }
 
+/** What messages are sent to. */
+interface Sink {
+  readonly codec: string;
+  send(message: unknown, options: ReturnType<typeof waitOptions>): Promise<void>;
+  end(): void;
+}
+
+function openSink(heap: Heap, name: string, options: SendOptions): Sink {
+  if (objectKind(heap, name) !== "topic") return openChannel(heap, name, options);
+  const topic = openTopic(heap, name, optionsOf(options));
+  return {
+    codec: topic.codec,
+    send: (message, wait) => topic.publish(message, wait),
+    end: () => topic.end(),
+  };
+}
+
 /** @throws ERR_SHOAL_CODEC */
-function messageOf(text: string, channel: Channel, options: SendOptions): unknown {
+function messageOf(text: string, channel: Sink, options: SendOptions): unknown {
   if (channel.codec === "raw") return Buffer.from(text);
   if (options.text === true) return text;
   try {
@@ -46,7 +65,7 @@ export async function run(
   using interrupt = listenForInterrupt();
   const { signal } = interrupt;
   using heap = openHeap(name, options);
-  const channel = openChannel(heap, channelName, options);
+  const channel = openSink(heap, channelName, options);
   let sent = 0;
   try {
     for await (const text of messages.length > 0 ? messages : linesOfInput(signal)) {

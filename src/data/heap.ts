@@ -6,8 +6,8 @@
 import { Heap as Blocks } from "../heap/index.ts";
 import type { HeapCreateOptions } from "../heap/index.ts";
 import type { OpenOptions } from "../region/index.ts";
-import { openPort, openQueue, openRing } from "./channel/index.ts";
-import type { ChannelOptions, Port, PortOptions, Queue, Ring } from "./channel/index.ts";
+import { openPort, openQueue, openRing, openTopic } from "./channel/index.ts";
+import type { ChannelOptions, Port, PortOptions, Queue, Ring, Topic, TopicOptions } from "./channel/index.ts";
 import {
   openBarrier,
   openCondition,
@@ -86,6 +86,11 @@ export class Heap extends Blocks {
   /** A bounded queue of messages: many senders, many receivers. */
   queue<T = unknown>(place?: Place, options?: ChannelOptions<T>): Queue<T> {
     return openQueue(this, place, options);
+  }
+
+  /** Publish and subscribe: every subscriber gets every message. */
+  topic<T = unknown>(place?: Place, options?: TopicOptions<T>): Topic<T> {
+    return openTopic(this, place, options);
   }
 
   /** A bounded queue with one sender and one receiver: the fastest. */

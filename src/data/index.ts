@@ -1,7 +1,7 @@
 /** What is kept in a heap: channels so far; and the heap with all of it. */
 
 export { Heap } from "./heap.ts";
-export { openPort, openQueue, openRing } from "./channel/index.ts";
+export { openPort, openQueue, openRing, openTopic } from "./channel/index.ts";
 export type {
   Channel,
   ChannelOptions,
@@ -17,7 +17,14 @@ export type {
   Queue,
   ReadableOptions,
   Ring,
+  SubscribeOptions,
+  SubscriberPolicy,
+  SubscriberStats,
+  Subscription,
   SyncOptions,
+  Topic,
+  TopicOptions,
+  TopicStats,
   TransferList,
   WritableOptions,
 } from "./channel/index.ts";

@@ -1,4 +1,4 @@
-/** What there is to see of one queue or ring. */
+/** What there is to see of one queue, ring or topic. */
 
 import type { ChannelCore } from "../data/channel/core.ts";
 import {
@@ -11,13 +11,15 @@ import {
   C_SETS,
 } from "../layout/channel.ts";
 import { Y_LIMIT } from "../layout/sync.ts";
+import { C_SUBSCRIBERS, ENTRY_BLOCK, ENTRY_DISCONNECT, TOPIC_MOST_SUBSCRIBERS } from "../layout/topic.ts";
 import { instantiateModule } from "../region/core.ts";
 import { waitersIn } from "./locks.ts";
 import { setBytes } from "./look.ts";
-import type { Look, Waiter } from "./look.ts";
+import type { Look, Party, Waiter } from "./look.ts";
 
 /** What a channel has counted, by all participants. */
 export interface ChannelCounts {
+  /** Messages that wait to be received; of a topic, by its slowest subscriber. */
   readonly depth: number;
   readonly capacity: number;
   readonly sent: number;
@@ -42,17 +44,38 @@ function coreOf(look: Look): ChannelCore {
 
 interface ChannelFacts {
   readonly state: string;
-  readonly holders: readonly never[];
+  /** A topic's subscribers. */
+  readonly holders: readonly Party[];
   readonly waiters: readonly Waiter[];
   readonly waits: number;
   readonly channel: ChannelCounts;
 }
 
-export function channelFacts(look: Look, object: number, kind: "queue" | "ring"): ChannelFacts {
+/** A topic's subscribers, and how far the slowest is behind. */
+function subscribersOf(look: Look, core: ChannelCore, object: number): { holders: Party[]; depth: number } {
+  const holders: Party[] = [];
+  let depth = 0;
+  const most = Math.min(look.word(object + C_SUBSCRIBERS), TOPIC_MOST_SUBSCRIBERS);
+  for (let index = 0; index < most; index++) {
+    const phase = core.subscriberPhase(object, index);
+    if (phase < ENTRY_BLOCK || phase > ENTRY_DISCONNECT) continue;
+    const lag = core.subscriberLag(object, index);
+    depth = Math.max(depth, lag);
+    const party = look.party(core.subscriberSlot(object, index));
+    if (party !== undefined) holders.push({ ...party, what: `is ${lag} behind` });
+  }
+  return { holders, depth };
+}
+
+type ChannelKind = "queue" | "ring" | "topic";
+
+export function channelFacts(look: Look, object: number, kind: ChannelKind): ChannelFacts {
   const core = coreOf(look);
   const ended = look.word(object + C_ENDED) !== 0;
+  const topic = kind === "topic" ? subscribersOf(look, core, object) : undefined;
+  const depth = topic?.depth ?? (kind === "queue" ? core.queueDepth(object) : core.ringDepth(object));
   const channel = {
-    depth: kind === "queue" ? core.queueDepth(object) : core.ringDepth(object),
+    depth,
     capacity: look.word(object + Y_LIMIT),
     sent: core.countOf(object, C_SENT),
     received: core.countOf(object, C_RECEIVED),
@@ -63,8 +86,8 @@ export function channelFacts(look: Look, object: number, kind: "queue" | "ring")
   };
   const receivers = object + C_SETS;
   return {
-    state: `${channel.depth} of ${channel.capacity} messages${ended ? ", ended" : ""}`,
-    holders: [],
+    state: `${depth} of ${channel.capacity} messages${ended ? ", ended" : ""}`,
+    holders: topic?.holders ?? [],
     waiters: [
       ...waitersIn(look, object, receivers, "receives"),
       ...waitersIn(look, object, receivers + setBytes(look), "sends"),

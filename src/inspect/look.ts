@@ -3,6 +3,7 @@
 import type { Heap } from "../heap/index.ts";
 import { CHANNEL_QUEUE, CHANNEL_RING } from "../layout/channel.ts";
 import { PORT_KIND } from "../layout/port.ts";
+import { CHANNEL_TOPIC } from "../layout/topic.ts";
 import { S_BLOCKED, S_WAITING, SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import {
   SYNC_BARRIER,
@@ -34,6 +35,7 @@ export type ObjectKind =
   | "counter"
   | "queue"
   | "ring"
+  | "topic"
   | "port"
   | "other";
 
@@ -48,6 +50,7 @@ const KINDS: Readonly<Record<number, ObjectKind>> = {
   [SYNC_COUNTER]: "counter",
   [CHANNEL_QUEUE]: "queue",
   [CHANNEL_RING]: "ring",
+  [CHANNEL_TOPIC]: "topic",
   [PORT_KIND]: "port",
 };
 

@@ -26,7 +26,7 @@ export interface ObjectReport {
   readonly waits: number;
   /** How often a holder died. */
   readonly abandoned: number;
-  /** Of queues and rings. */
+  /** Of queues, rings and topics. */
   readonly channel?: ChannelCounts;
 }
 
@@ -46,7 +46,8 @@ function report(look: Look, name: string, handle: Handle, kind: ObjectKind): Obj
     waits: word(handle + Y_WAITS),
     abandoned: word(handle + Y_ABANDONED),
   };
-  if (kind === "queue" || kind === "ring") return { ...common, ...channelFacts(look, handle, kind) };
+  if (kind === "queue" || kind === "ring" || kind === "topic")
+    return { ...common, ...channelFacts(look, handle, kind) };
   return { ...common, ...lockFacts(look, handle, kind), waiters: waitersIn(look, handle) };
 }
 

@@ -43,7 +43,7 @@ export interface SegmentReport extends PageMap {
   readonly recoveries: number;
   readonly participants: readonly ParticipantInfo[];
   readonly heap: HeapStats | null;
-  /** Named queues and rings. */
+  /** Named queues, rings and topics. */
   readonly channels: readonly ObjectReport[];
 }
 

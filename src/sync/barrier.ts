@@ -54,7 +54,7 @@ export function openBarrier(heap: Heap, place?: Place, { parties }: BarrierOptio
     sizeBytes: Y_WAITERS + waitersBytes(heap) + heap.region.session.geometry.slotCount * 4,
     limit: parties ?? 0,
     expected: { limit: parties },
-    init() {
+    checkMaking() {
       if (parties !== undefined) return;
       throw shoalError(
         "ERR_SHOAL_ARGUMENT",

@@ -27,7 +27,7 @@ import type { Holder } from "./holder.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
 import { ownState } from "./own-state.ts";
-import { forget, isTraced, remember } from "./trace.ts";
+import { callPlace, forget, isTraced, remember } from "./trace.ts";
 import { checkAwait, checkTimeout, leaveNothing, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, GiveUp, WaitPoint } from "./wait.ts";
 
@@ -71,6 +71,10 @@ export interface Mutex {
 export function openMutex(heap: Heap, place?: Place, options: MutexOptions = {}): Mutex {
   const context = contextOf(heap);
   const { fair } = options;
+  if (fair !== undefined && typeof fair !== "boolean") {
+    const message = `fair must be true or false, not ${String(fair)}`;
+    throw shoalError("ERR_SHOAL_ARGUMENT", message, { fair: String(fair) });
+  }
   const { slotCount } = heap.region.session.geometry;
   const flags = fair === true ? SYNC_FAIR : 0;
   const found = openObject(heap, place, {
@@ -200,15 +204,15 @@ function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: 
   const makeHold = (result: number): Hold => (own.hold = new Hold(endHold, label, result === SYNC_ABANDONED));
 
   /** The clock is read after a wait or a death only, or when all is traced: it takes longer than the lock. */
-  const holdSince = (result: number): Hold => {
+  const holdSince = (result: number, place: Error | undefined): Hold => {
     if (flags[0] !== 0) context.check();
     core.noteSince(object, Date.now());
-    if (isTraced) remember(context, object);
+    if (place !== undefined) remember(context, object, place);
     return makeHold(result);
   };
 
   const holdNow = (result: number): Hold =>
-    isTraced || result === SYNC_ABANDONED ? holdSince(result) : makeHold(result);
+    isTraced || result === SYNC_ABANDONED ? holdSince(result, callPlace()) : makeHold(result);
 
   const attempter =
     (wait: Wait): (() => number) =>
@@ -222,7 +226,7 @@ function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: 
     const wait = ways.wait(true);
     const after = waitSync(point, attempter(wait), options, "lockSync", wait.giveUp);
     if (after === 0) throw timedOut(point, "lockSync", options.timeoutMs ?? 0);
-    return holdSince(after);
+    return holdSince(after, callPlace());
   };
 
   const mutex: Mutex = {
@@ -246,8 +250,10 @@ function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: 
         checkAwait(point, "lock", options);
         const result = attempt();
         if (isLocked(result)) return Promise.resolve(holdNow(result));
+        const place = callPlace();
         const wait = ways.wait(false);
-        return waitAsync(point, attempter(wait), options, "lock", wait.giveUp).then(holdSince);
+        const after = waitAsync(point, attempter(wait), options, "lock", wait.giveUp);
+        return after.then((waited) => holdSince(waited, place));
       } catch (error) {
         return Promise.reject(error as Error);
       }

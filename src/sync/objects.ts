@@ -38,6 +38,8 @@ export interface ObjectPlan {
   readonly limit?: number;
   /** Options that the caller has named: an object that has others is refused. */
   readonly expected?: { readonly flags?: number | undefined; readonly limit?: number | undefined };
+  /** Throws when what was said is not enough to make one. */
+  checkMaking?(): void;
   /** Puts the kind's own words into a block of zeros; flags and limit are there. */
   init?(object: number): void;
 }
@@ -77,6 +79,7 @@ export function openObject(heap: Heap, place: Place | undefined, plan: ObjectPla
     throw shoalError("ERR_SHOAL_ARGUMENT", message, { kind: plan.noun });
   }
   if (place.create !== true) return openAt(heap, place.block, place.offset ?? 0, plan);
+  plan.checkMaking?.();
   const at = checkRoom(heap, place.block, place.offset ?? 0, plan);
   new Uint8Array(heap.region.buffer, at, plan.sizeBytes).fill(0);
   initialise(heap, at, plan);
@@ -96,6 +99,7 @@ function openNamed(heap: Heap, name: string, plan: ObjectPlan): FoundObject {
 }
 
 function make(heap: Heap, plan: ObjectPlan): Handle {
+  plan.checkMaking?.();
   const handle = heap.alloc(plan.sizeBytes, { owned: true, zeroed: true, alignmentBytes: 64 });
   initialise(heap, handle, plan);
   return handle;

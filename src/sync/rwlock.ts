@@ -25,7 +25,7 @@ import type { Holder } from "./holder.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
 import { ownState } from "./own-state.ts";
-import { forget, isTraced, remember } from "./trace.ts";
+import { callPlace, forget, isTraced, remember } from "./trace.ts";
 import { checkAwait, checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
@@ -121,10 +121,10 @@ function rwLockOf(context: SyncContext, found: FoundObject): RwLock {
       context.ringAll(object, set);
   };
 
-  const hold = (result: number, isWriting: boolean): Hold => {
+  const hold = (result: number, isWriting: boolean, place = callPlace()): Hold => {
     context.check();
     if (isWriting) core.noteSince(object, Date.now());
-    if (isWriting && isTraced) remember(context, object);
+    if (isWriting && place !== undefined) remember(context, object, place);
     return new Hold(isWriting ? endWrite : endRead, label, result === SYNC_ABANDONED);
   };
 
@@ -171,9 +171,10 @@ function rwLockOf(context: SyncContext, found: FoundObject): RwLock {
       async wait(options = {}) {
         context.check();
         checkAwait(point, call, options);
+        const place = callPlace();
         beginWait();
         const result = await waitAsync(point, attemptWaiting, options, call, giveUp);
-        return hold(result, isWriting);
+        return hold(result, isWriting, place);
       },
     };
   };

@@ -142,6 +142,27 @@ test("shoal tail refuses what it would take away from others, and says what to d
   assert.match(stderr, /ERR_SHOAL_KIND: .*shoal receive/);
 });
 
+test("shoal tail prints what is published on a topic from now on, or from its history on, and shoal send publishes", async (t) => {
+  const heap = makeHeap(t);
+  const name = heap.region.name;
+  const topic = heap.topic<unknown>("news", { history: 2, capacity: 8 });
+  for (let index = 0; index < 4; index++) topic.tryPublish(index);
+  const late = await runJson(0, "tail", name, "news", "--history", "--count", "2");
+  assert.deepEqual((late as { messages: unknown }).messages, [2, 3]);
+  const tail = startShoal("tail", name, "news");
+  while (topic.stats().subscribers.length === 0) await sleep(5);
+  const { objects } = (await runJson(0, "locks", name)) as {
+    objects: { kind: string; holders: { pid: number }[] }[];
+  };
+  assert.deepEqual(
+    [objects[0]?.kind, objects[0]?.holders.map(({ pid }) => pid)],
+    ["topic", [tail.child.pid]],
+  );
+  assert.equal((await runShoal("send", name, "news", '{"extra":1}', "--end")).code, 0);
+  const { code, stdout } = await tail.outcome;
+  assert.deepEqual([code, stdout.toString()], [0, '{"extra":1}\n']);
+});
+
 test("shoal stat shows channels with what they have counted", async (t) => {
   const heap = makeHeap(t);
   const queue = heap.queue<number>("jobs", { capacity: 16 });

@@ -13,6 +13,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { Heap } from "../../src/data/heap.ts";
+import { ShoalError } from "../../src/errors.ts";
 import type { ShoalErrorCode } from "../../src/errors.ts";
 import type { Handle, HeapCreateOptions } from "../../src/heap/index.ts";
 import { startProcess, startWorker } from "./peer.ts";
@@ -52,15 +53,24 @@ export interface Crew {
 /** A new heap with all that can be in it, closed after the test and its name removed. */
 export function createFullHeap(t: TestContext, options: HeapCreateOptions = {}): Heap {
   const heap = Heap.create(freshPosixName(t), options);
-  t.after(() => heap.close());
+  t.after(() => closeHolding(heap));
   return heap;
 }
 
 /** Another opening of the heap in this thread, closed after the test. */
 export function openFullHeap(t: TestContext, heap: Heap): Heap {
   const again = Heap.open(heap.region.name);
-  t.after(() => again.close());
+  t.after(() => closeHolding(again));
   return again;
+}
+
+/** Closes it. A test that has failed holds what it held: what comes after it is to be done all the same. */
+function closeHolding(heap: Heap): void {
+  try {
+    heap.close();
+  } catch (error) {
+    if (!(error instanceof ShoalError) || error.code !== "ERR_SHOAL_HELD") throw error;
+  }
 }
 
 export function toolsOf(heap: Heap): PeerTools {

@@ -10,6 +10,7 @@ import * as port from "../../src/layout/port.ts";
 import * as root from "../../src/layout/root.ts";
 import * as slot from "../../src/layout/slot.ts";
 import * as sync from "../../src/layout/sync.ts";
+import * as topic from "../../src/layout/topic.ts";
 import { FORMAT_STAMP, stampOf } from "../../src/layout/stamp.ts";
 import { MAX_SEGMENT_BYTES, PLAIN, planGeometry, storageRanges } from "../../src/region/geometry.ts";
 
@@ -176,7 +177,7 @@ test("a heap's storage covers its header, the described part of its table and it
 });
 
 test("the format stamp changes when any constant of the layout does", () => {
-  const tables = [header, slot, page, root, buddy, fit, sync, channel, port].map(
+  const tables = [header, slot, page, root, buddy, fit, sync, channel, topic, port].map(
     (table) => ({ ...table }) as Record<string, number>,
   );
   assert.equal(stampOf(tables, 2), FORMAT_STAMP);

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { asHandle, environmentOptions, Heap } from "../../src/index.ts";
+import { asHandle, environmentOptions, Heap } from "../../src/heap/index.ts";
 import type { AllocatorName, Handle, Pointer } from "../../src/index.ts";
 import { drawHeap, formatDrawing } from "../../src/inspect/index.ts";
 import { linesOf, makeProgram } from "../auto/programs.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { Heap, ShoalError } from "../../src/index.ts";
+import { Heap, ShoalError } from "../../src/heap/index.ts";
 import type { Handle, HeapCreateOptions, Pointer } from "../../src/index.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
 import { refusesWith, throwsCode, until } from "../helpers/assertions.ts";

@@ -13,3 +13,6 @@ export type { Queue } from "./queue.ts";
 export { openRing } from "./ring.ts";
 export type { Ring } from "./ring.ts";
 export type { ReadableOptions, WritableOptions } from "./streams.ts";
+export { openTopic } from "./topic.ts";
+export type { Topic, TopicOptions, TopicStats } from "./topic.ts";
+export type { SubscribeOptions, SubscriberPolicy, SubscriberStats, Subscription } from "./subscription.ts";

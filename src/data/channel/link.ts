@@ -20,6 +20,7 @@ import {
   RING_SENDERS,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
+import { C_HISTORY, C_SUBSCRIBERS, CHANNEL_TOPIC } from "../../layout/topic.ts";
 import type { HeapCore } from "../../region/core.ts";
 import type { Region } from "../../region/index.ts";
 import { contextOf } from "../../sync/context.ts";
@@ -62,6 +63,16 @@ export interface Link extends ChannelTraits {
   insist(call: string, step: () => number): void;
 }
 
+/** What only a topic has: for how many subscribers there is room, and with how many messages late ones begin. */
+export interface TopicTable {
+  readonly subscribers: number;
+  readonly history: number;
+}
+
+const NO_TABLE: TopicTable = { subscribers: 0, history: 0 };
+
+const KINDS = { queue: CHANNEL_QUEUE, ring: CHANNEL_RING, topic: CHANNEL_TOPIC } as const;
+
 /** Two refusals that are no further apart are of one call. */
 const SAME_MS = 100;
 
@@ -88,30 +99,36 @@ function mixed(heapCore: HeapCore, core: ChannelCore): HeapCore {
 /** Finds or makes a channel. Errors as openObject; ERR_SHOAL_KIND when there is one with other options. */
 export function openLink(
   heap: Heap,
-  noun: "queue" | "ring",
+  noun: "queue" | "ring" | "topic",
   place: Place | undefined,
   options: ChannelOptions<never>,
+  table: TopicTable = NO_TABLE,
 ): Link {
   const context = contextOf(heap);
   const { region } = heap;
-  const plan = planChannel(heap, noun, options);
+  const plan = planChannel(heap, noun, options, table.subscribers);
   const found = openObject(heap, place, {
-    kind: noun === "queue" ? CHANNEL_QUEUE : CHANNEL_RING,
+    kind: KINDS[noun],
     noun,
     sizeBytes: plan.sizeBytes,
     isVariable: true,
     flags: plan.flags,
     limit: plan.capacity,
     init: (object) => {
-      new Uint32Array(region.buffer, object + C_CELL_BYTES, 1)[0] = plan.cellBytes;
+      const words = new Uint32Array(region.buffer, object, (C_HISTORY >> 2) + 1);
+      words[C_CELL_BYTES >> 2] = plan.cellBytes;
+      words[C_SUBSCRIBERS >> 2] = table.subscribers;
+      words[C_HISTORY >> 2] = table.history;
     },
   });
   const { handle, created, label } = found;
   const object: number = handle;
   const traits = traitsOf(heap, object, label, plan, options);
   const { slotCount } = region.session.geometry;
-  const places = placesOf(slotCount, traits.capacity, traits.cellBytes);
+  const subscribers = new Uint32Array(region.buffer, object + C_SUBSCRIBERS, 1)[0]!;
+  const places = placesOf(slotCount, traits.capacity, traits.cellBytes, subscribers);
   const core = coreOf(region);
+  core.forgetChannel();
   const obstacles = mixed(region.session.overlay.core as HeapCore, core);
   const point = (at: number): WaitPoint => ({ context, object, set: object + at, isHeld: false, label });
   const receivers = point(places.receivers);

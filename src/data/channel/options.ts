@@ -39,7 +39,7 @@ export interface ChannelOptions<T = unknown> {
   readonly codec?: CodecName | Codec<T>;
 }
 
-const DEFAULT_CAPACITY = 1024;
+export const DEFAULT_CAPACITY = 1024;
 const DEFAULT_MESSAGE_BYTES = 256;
 
 const OVERFLOWS: readonly Overflow[] = ["wait", "fail", "drop-newest", "drop-oldest"];
@@ -63,13 +63,13 @@ export interface ChannelTraits {
   readonly codec: AnyCodec;
 }
 
-function checkNumber(option: string, value: number, least: number, most: number): void {
+export function checkNumber(option: string, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
   const message = `${option} must be a whole number from ${least} to ${most}, not ${String(value)}`;
   throw shoalError("ERR_SHOAL_ARGUMENT", message, { [option]: String(value) });
 }
 
-function capacityFor(wished: number): number {
+export function capacityFor(wished: number): number {
   checkNumber("capacity", wished, 1, 2 ** CHANNEL_MOST_SHIFT);
   return 2 ** Math.max(CHANNEL_LEAST_SHIFT, Math.ceil(Math.log2(wished)));
 }
@@ -92,7 +92,12 @@ function codecNumber(codec: CodecName | Codec<never>): number {
 }
 
 /** @throws ERR_SHOAL_ARGUMENT */
-export function planChannel(heap: Heap, noun: string, options: ChannelOptions<never>): ChannelPlan {
+export function planChannel(
+  heap: Heap,
+  noun: string,
+  options: ChannelOptions<never>,
+  subscribers = 0,
+): ChannelPlan {
   const {
     capacity: wished = DEFAULT_CAPACITY,
     messageBytes = DEFAULT_MESSAGE_BYTES,
@@ -108,7 +113,7 @@ export function planChannel(heap: Heap, noun: string, options: ChannelOptions<ne
     (overflowNumber(overflow, noun) << CHANNEL_OVERFLOW_SHIFT) |
     (codecNumber(codec) << CHANNEL_CODEC_SHIFT);
   const { slotCount } = heap.region.session.geometry;
-  const { sizeBytes } = placesOf(slotCount, capacity, cellBytes);
+  const { sizeBytes } = placesOf(slotCount, capacity, cellBytes, subscribers);
   return { capacity, cellBytes, flags, sizeBytes };
 }
 
@@ -156,7 +161,7 @@ export function traitsOf(
   return { capacity, cellBytes, inlineBytes, redeliver, overflow, codec };
 }
 
-function differs(label: string, option: string, present: string, wanted: string): Error {
+export function differs(label: string, option: string, present: string, wanted: string): Error {
   return shoalError(
     "ERR_SHOAL_KIND",
     `${label} was made with other options (${option} ${present}, not ${wanted}); name the same, leave the option out, or choose another name`,
