@@ -46,7 +46,7 @@ export const ERROR_CODES = {
   ERR_SHOAL_BROKEN: "A party of the barrier has died, or the barrier was reset; call reset() and begin anew.",
   ERR_SHOAL_FULL: "The channel has no room, and was made to fail then; receive something, or make it larger.",
   ERR_SHOAL_ENDED: "The channel was ended: nothing more is sent, and what was sent has been received.",
-  ERR_SHOAL_TAKEN: "Another participant has that end of the ring; use a queue for several.",
+  ERR_SHOAL_TAKEN: "Somebody has that end of the ring, or both sides of the port; wait, or choose another.",
   ERR_SHOAL_DISCONNECTED:
     "The subscriber was too slow for its topic, and asked to be disconnected then; subscribe anew.",
   ERR_SHOAL_CODEC:

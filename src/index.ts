@@ -4,6 +4,7 @@
  */
 export { ERROR_CODES, ShoalError } from "./errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
+export { Heap } from "./data/heap.ts";
 export type {
   Channel,
   ChannelOptions,
@@ -13,7 +14,11 @@ export type {
   Loan,
   Message,
   Overflow,
+  Port,
+  PortEvent,
+  PortOptions,
   Queue,
+  ReadableOptions,
   Ring,
   SubscribeOptions,
   SubscriberPolicy,
@@ -22,8 +27,9 @@ export type {
   Topic,
   TopicOptions,
   TopicStats,
+  TransferList,
+  WritableOptions,
 } from "./data/channel/index.ts";
-export { Heap } from "./data/heap.ts";
 export { asHandle, environmentOptions } from "./heap/index.ts";
 export type {
   AllocatorName,

@@ -10,7 +10,7 @@ import {
   stopLines,
 } from "./lines.ts";
 import type { LineEnd } from "./lines.ts";
-import { EXIT_INTERRUPTED, EXIT_OK, note, printJson } from "./output.ts";
+import { EXIT_INTERRUPTED, EXIT_OK, note, printJson, writeOut } from "./output.ts";
 import type { CommonOptions } from "./output.ts";
 
 /**
@@ -27,17 +27,6 @@ interface Tally {
   count: number;
   bytes: number;
   deadWriters: number;
-}
-
-/** Resolves when standard output has taken the bytes; false when nobody reads it any more. */
-function writeOut(bytes: Uint8Array): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(bytes, (error) => {
-      if (error === null || error === undefined) resolve(true);
-      else if ("code" in error && error.code === "EPIPE") resolve(false);
-      else reject(error);
-    });
-  });
 }
 
 async function passOn(end: LineEnd, options: ReadOptions, tally: Tally, kept: Buffer[]): Promise<void> {

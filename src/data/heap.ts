@@ -6,8 +6,8 @@
 import { Heap as Blocks } from "../heap/index.ts";
 import type { HeapCreateOptions } from "../heap/index.ts";
 import type { OpenOptions } from "../region/index.ts";
-import { openQueue, openRing, openTopic } from "./channel/index.ts";
-import type { ChannelOptions, Queue, Ring, Topic, TopicOptions } from "./channel/index.ts";
+import { openPort, openQueue, openRing, openTopic } from "./channel/index.ts";
+import type { ChannelOptions, Port, PortOptions, Queue, Ring, Topic, TopicOptions } from "./channel/index.ts";
 import {
   openBarrier,
   openCondition,
@@ -96,5 +96,14 @@ export class Heap extends Blocks {
   /** A bounded queue with one sender and one receiver: the fastest. */
   ring<T = unknown>(place?: Place, options?: ChannelOptions<T>): Ring<T> {
     return openRing(this, place, options);
+  }
+
+  /**
+   * One side of the port of that name: MessagePort's interface between two participants.
+   *
+   * @throws ERR_SHOAL_TAKEN (both sides have somebody), and as alloc
+   */
+  port(name: string, options?: PortOptions): Port {
+    return openPort(this, name, options);
   }
 }

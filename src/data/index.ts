@@ -1,7 +1,7 @@
 /** What is kept in a heap: channels so far; and the heap with all of it. */
 
 export { Heap } from "./heap.ts";
-export { openQueue, openRing } from "./channel/index.ts";
+export { openPort, openQueue, openRing, openTopic } from "./channel/index.ts";
 export type {
   Channel,
   ChannelOptions,
@@ -11,7 +11,20 @@ export type {
   Loan,
   Message,
   Overflow,
+  Port,
+  PortEvent,
+  PortOptions,
   Queue,
+  ReadableOptions,
   Ring,
+  SubscribeOptions,
+  SubscriberPolicy,
+  SubscriberStats,
+  Subscription,
   SyncOptions,
+  Topic,
+  TopicOptions,
+  TopicStats,
+  TransferList,
+  WritableOptions,
 } from "./channel/index.ts";

@@ -8,6 +8,7 @@ import * as channel from "./channel.ts";
 import * as fit from "./fit.ts";
 import * as header from "./header.ts";
 import * as page from "./page.ts";
+import * as port from "./port.ts";
 import * as root from "./root.ts";
 import * as slot from "./slot.ts";
 import * as sync from "./sync.ts";
@@ -31,4 +32,7 @@ export function stampOf(tables: ReadonlyArray<Readonly<Record<string, number>>>,
   return hash >>> 0;
 }
 
-export const FORMAT_STAMP = stampOf([header, slot, page, root, buddy, fit, sync, channel, topic], REVISION);
+export const FORMAT_STAMP = stampOf(
+  [header, slot, page, root, buddy, fit, sync, channel, topic, port],
+  REVISION,
+);

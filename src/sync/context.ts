@@ -21,6 +21,8 @@ import type { SyncCore } from "./core.ts";
 
 /** Somebody's wait, in this thread, with await. */
 export interface Awaiting {
+  /** Keeps the event loop alive. */
+  readonly isRef: boolean;
   /** Looks whether it can go on; true when it is over, one way or the other. */
   poll(): boolean;
   /** The region is about to be closed. */
@@ -116,6 +118,7 @@ function makeContext(region: Region): SyncContext {
   let waiter: Waiter | undefined;
   let left = 0;
   let awaiting = 0;
+  let refs = 0;
   let held = 0;
   let isDue = false;
 
@@ -229,10 +232,8 @@ function makeContext(region: Region): SyncContext {
       point.calls.add(call);
       waiter ??= startWaiter();
       if (point.isHeld && held++ === 0) waiter.setTicking(true);
-      if (awaiting++ === 0) {
-        waiter.setRef(true);
-        waiter.setActive(true);
-      }
+      if (call.isRef && refs++ === 0) waiter.setRef(true);
+      if (awaiting++ === 0) waiter.setActive(true);
     },
     remove(point, call) {
       if (!point.calls.delete(call)) return;
@@ -242,10 +243,8 @@ function makeContext(region: Region): SyncContext {
         if (!region.closed) context.leave(point.object, point.set);
       }
       if (point.isHeld && --held === 0) waiter?.setTicking(false);
-      if (--awaiting === 0) {
-        waiter?.setRef(false);
-        waiter?.setActive(false);
-      }
+      if (call.isRef && --refs === 0) waiter?.setRef(false);
+      if (--awaiting === 0) waiter?.setActive(false);
     },
   };
 

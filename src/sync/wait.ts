@@ -30,6 +30,8 @@ export interface AwaitOptions {
   readonly timeoutMs?: number | undefined;
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether the wait keeps the process from ending. Default true. */
+  readonly ref?: boolean | undefined;
 }
 
 /** What is waited for, by whom. */
@@ -198,7 +200,7 @@ export async function waitAsync(
 function inTheLoop(
   point: WaitPoint,
   attempt: () => number,
-  { timeoutMs, signal }: AwaitOptions & { readonly timeoutMs: number },
+  { timeoutMs, signal, ref = true }: AwaitOptions & { readonly timeoutMs: number },
   call: string,
   giveUp: GiveUp,
 ): Promise<number> {
@@ -211,6 +213,7 @@ function inTheLoop(
       signal?.removeEventListener("abort", onAbort);
     };
     const awaiting: Awaiting = {
+      isRef: ref,
       poll() {
         try {
           const result = attempt();
@@ -237,14 +240,18 @@ function inTheLoop(
     };
     const onAbort = (): void => stop(aborted(point, call, signal!));
     const endMs = performance.now() + timeoutMs;
+    const setTimer = (afterMs: number): void => {
+      timer = setTimeout(onTime, Math.min(Math.ceil(afterMs), MOST_TIMER_MS));
+      if (!awaiting.isRef) timer.unref();
+    };
     const onTime = (): void => {
-      const leftMs = Math.ceil(endMs - performance.now());
-      if (leftMs > 0) timer = setTimeout(onTime, Math.min(leftMs, MOST_TIMER_MS));
+      const leftMs = endMs - performance.now();
+      if (leftMs > 0) setTimer(leftMs);
       else stop(timedOut(point, call, timeoutMs));
     };
     if (begin(point, place, awaiting)) return;
     signal?.addEventListener("abort", onAbort);
-    if (timeoutMs < NO_LIMIT_MS) timer = setTimeout(onTime, Math.min(Math.ceil(timeoutMs), MOST_TIMER_MS));
+    if (timeoutMs < NO_LIMIT_MS) setTimer(timeoutMs);
   });
 }
 

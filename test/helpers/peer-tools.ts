@@ -30,6 +30,8 @@ export interface PeerTools {
   readonly heap: FullHeap;
   /** A view of the first `count` words of one of its blocks. */
   words(block: Handle, count: number): Int32Array;
+  /** Imports a file of the tests' tree by its place, "src/data/heap.js", or a package by its name. */
+  load(specifier: string): Promise<unknown>;
 }
 
 function required<T>(map: ReadonlyMap<string, unknown>, what: string, key: string): T {
@@ -58,6 +60,10 @@ export function makeTools(): PeerTools {
       return required(values, "value", "heap");
     },
     words: (block, count) => new Int32Array(tools.heap.region.buffer, block, count),
+    load: (specifier) =>
+      import(
+        /^(src|test)\//.test(specifier) ? new URL(`../../${specifier}`, import.meta.url).href : specifier
+      ),
   };
   return tools;
 }

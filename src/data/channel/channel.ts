@@ -3,6 +3,7 @@
  * without waiting is transfer.ts; who waits, and how it is woken, src/sync/wait.ts.
  */
 
+import type { Readable, Writable } from "node:stream";
 import { shoalError } from "../../errors.ts";
 import type { Handle } from "../../heap/index.ts";
 import {
@@ -24,6 +25,8 @@ import type { Link } from "./link.ts";
 import type { Loan, Message } from "./loan.ts";
 import type { Overflow } from "./options.ts";
 import { makeSpin } from "./spin.ts";
+import { readableOf, webReadableOf, webWritableOf, writableOf } from "./streams.ts";
+import type { ReadableOptions, WritableOptions } from "./streams.ts";
 import { GOT, NONE, OVER, transferOf } from "./transfer.ts";
 import type { Encoded } from "./transfer.ts";
 
@@ -62,6 +65,8 @@ export interface Channel<T = unknown> {
   readonly messageBytes: number;
   readonly overflow: Overflow;
   readonly redeliver: boolean;
+  /** The codec's name. */
+  readonly codec: string;
   /** Messages that wait to be received. */
   readonly depth: number;
   /** Nothing more is sent. */
@@ -111,6 +116,13 @@ export interface Channel<T = unknown> {
 
   /** Messages as they come, until the channel has ended. */
   [Symbol.asyncIterator](): AsyncGenerator<T, void, void>;
+  /** A Node stream of the messages: objects, or of raw channels bytes. It ends when the channel has; others may read too. */
+  readable(options?: ReadableOptions): Readable;
+  /** A Node stream whose chunks are sent. Its end is the channel's, unless `end` is false. */
+  writable(options?: WritableOptions): Writable;
+  /** The same as web streams. */
+  webReadable(options?: ReadableOptions): ReadableStream<T>;
+  webWritable(options?: WritableOptions): WritableStream<T>;
   /** Nothing more is sent: senders are refused, receivers get what there is, and then their loops end. */
   end(): void;
   stats(): ChannelStats;
@@ -257,13 +269,15 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
     await waitAsync(link.senders, () => (transfer.trySend(encoded, call) ? 1 : 0), options, call);
   };
 
-  return {
+  const channel: Channel<T> & { readonly isRaw: boolean } = {
     handle: link.handle,
+    isRaw: !link.codec.isText && link.codec.name === "raw",
     created: link.created,
     capacity: link.capacity,
     messageBytes: link.inlineBytes,
     overflow,
     redeliver: link.redeliver,
+    codec: link.codec.name,
     get depth() {
       region.check();
       return driver.depth();
@@ -391,5 +405,10 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
       region.check();
       destroyChannel(link, driver, () => transfer.discard("destroy"));
     },
+    readable: (options) => readableOf(channel, options),
+    writable: (options) => writableOf(channel, options),
+    webReadable: (options) => webReadableOf(channel, options),
+    webWritable: (options) => webWritableOf(channel, options),
   };
+  return channel;
 }

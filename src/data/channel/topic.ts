@@ -82,6 +82,8 @@ export interface Topic<T = unknown> {
   readonly capacity: number;
   readonly messageBytes: number;
   readonly history: number;
+  /** The codec's name. */
+  readonly codec: string;
   /** Nothing more is published. */
   readonly ended: boolean;
   /**
@@ -230,6 +232,7 @@ export function openTopic<T = unknown>(heap: Heap, place?: Place, options: Topic
     capacity: link.capacity,
     messageBytes: link.inlineBytes,
     history,
+    codec: link.codec.name,
     get ended() {
       region.check();
       return core.isEnded(object) !== 0;
