@@ -149,7 +149,7 @@ export function isBroken(object: u32): bool {
 
 /**
  * Comes to the barrier, whose generation the caller has read before. SYNC_YES: as the last one: who waits is to be rung.
- * SYNC_NO: it is to wait. SYNC_BROKEN. SYNC_DONE: the generation has changed; read it again.
+ * SYNC_NO: it is to wait. SYNC_BROKEN: who waits is to be rung, too. SYNC_DONE: the generation has changed; read it again.
  */
 export function arrive(object: u32, generation: u32): u32 {
   // Of a party that is gone nobody comes any more; and before the own cell is written, in which one may stand.

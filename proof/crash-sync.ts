@@ -89,7 +89,10 @@ function makePlay(): Play {
   const object = world.geometry.dataOffset;
   const view = new DataView(world.memory.buffer);
   return {
-    ...{ world, object, view, set: object + Y_WAITERS },
+    world,
+    object,
+    view,
+    set: object + Y_WAITERS,
     core: (slot) => join(world, slot),
     goAway(slot, isTaken = false) {
       assert.equal(enter(world, JUDGE).recoverSlot(slot, 1), OK);

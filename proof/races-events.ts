@@ -141,7 +141,7 @@ const comes: MakeProgram = (scene, slot) => (core) => {
   const { object } = scene;
   const result = core.arrive(object, 0);
   let ending = result;
-  if (result === SYNC_YES) ringAll(core, object);
+  if (result === SYNC_YES || result === SYNC_BROKEN) ringAll(core, object);
   else if (result === SYNC_NO) {
     ending = waitFor(scene, core, slot, object, () => core.hasPassed(object, 0));
     if (ending === SYNC_BROKEN) ringAll(core, object);
@@ -153,7 +153,7 @@ const comes: MakeProgram = (scene, slot) => (core) => {
 const comesAndGoes: MakeProgram = (scene, slot) => (core) => {
   const { object } = scene;
   let ending = core.arrive(object, 0);
-  if (ending === SYNC_YES) ringAll(core, object);
+  if (ending === SYNC_YES || ending === SYNC_BROKEN) ringAll(core, object);
   if (ending === SYNC_NO) {
     core.enter(object + 64);
     ending = core.hasPassed(object, 0);

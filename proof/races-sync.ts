@@ -1,7 +1,7 @@
 /** The races of locks and semaphores that are gone through whole. */
 
 import assert from "node:assert/strict";
-import { SYNC_ABANDONED, SYNC_NO, SYNC_SEEN, SYNC_YES } from "../src/layout/sync.ts";
+import { SYNC_ABANDONED, SYNC_NO, SYNC_SEEN, SYNC_YES, Y_LAST } from "../src/layout/sync.ts";
 import type { SyncCore } from "../src/sync/core.ts";
 import { goIn, goOut, isIn, leave, ringAll, setOf, waitFor } from "./sync-race.ts";
 import type { Caller, SyncProgram, SyncRace, SyncScene } from "./sync-race.ts";
@@ -90,6 +90,8 @@ function leaveWaiting(scene: SyncScene, isTaken: boolean): void {
   core.takeTurn(scene.object);
   core.enter(setOf(scene.object));
   scene.goAway(LEFT, isTaken);
+  // It would be its turn.
+  scene.view.setUint32(scene.object + Y_LAST, LEFT, true);
 }
 
 /** One died with the mutex. */
@@ -327,7 +329,7 @@ const rwlocks: readonly SyncRace[] = [
   rwlock("one reads, another tries to write", [0, 1], reads, triesToWrite),
   rwlock("one writes, another tries to read", [0, 1], writes, triesToRead),
   rwlock("one reads twice, another tries to write, and another", [], readsAgain, triesToWrite, triesToWrite),
-  rwlock("two read, another writes", [2], triesToRead, reads, writes),
+  { ...rwlock("two read, another writes", [2], triesToRead, reads, writes), isLarge: true },
   { ...rwlock("two read, another writes, and anybody dies", [0, 2], reads, reads, writes), isLarge: true },
   { ...rwlock("two write, another reads", [0], writes, writes, reads), isLarge: true },
   afterWriter("somebody has died writing: one reads, another writes", reads, writes),

@@ -54,7 +54,7 @@ const deep = {
 };
 
 /** The same of races of the synchronisation objects. */
-export const usualSync = { mostStates: 12_000, preemptions: 2 };
+export const usualSync = { mostStates: 8000, preemptions: 1 };
 const deepSync = { mostStates: 1_000_000, preemptions: 3 };
 
 export const syncRaces = (isDeep: boolean): readonly SyncRace[] =>
@@ -79,8 +79,8 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
   }
   for (const race of syncRaces(isDeep)) {
     const name = `race/${syncRaceName(race)}`;
-    const options = { ...(isDeep ? deepSync : usualSync), isOver };
-    if (isWanted(name)) yield { name, run: (tally) => runSyncRace(race, tally, options) };
+    const sync = { ...(isDeep ? deepSync : usualSync), isOver };
+    if (isWanted(name)) yield { name, run: (tally) => runSyncRace(race, tally, sync) };
   }
   for (let index = 0; index < extent.randomRaces; index++) {
     const random = randomNumber(seed, index);

@@ -2,7 +2,7 @@
 
 import { shoalError } from "../errors.ts";
 import type { Handle, Heap } from "../heap/index.ts";
-import { SYNC_BARRIER, SYNC_BROKEN, SYNC_DONE, SYNC_YES, Y_LIMIT, Y_WAITERS } from "../layout/sync.ts";
+import { SYNC_BARRIER, SYNC_BROKEN, SYNC_DONE, SYNC_NO, Y_LIMIT, Y_WAITERS } from "../layout/sync.ts";
 import { contextOf } from "./context.ts";
 import type { SyncContext } from "./context.ts";
 import { openObject, waitersBytes } from "./objects.ts";
@@ -86,12 +86,10 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
       const generation = core.barrierGeneration(object) >>> 0;
       const result = core.arrive(object, generation);
       if (result === SYNC_DONE) continue;
-      if (result === SYNC_BROKEN) {
-        context.ringAll(object, set);
-        throw broken();
-      }
-      if (result !== SYNC_YES) return generation;
+      if (result === SYNC_NO) return generation;
+      // It may be this call that has found that a party is gone.
       context.ringAll(object, set);
+      if (result === SYNC_BROKEN) throw broken();
       return undefined;
     }
   };
