@@ -2,7 +2,15 @@
 
 import { shoalError } from "../errors.ts";
 import type { Handle, Heap } from "../heap/index.ts";
-import { SYNC_BARRIER, SYNC_BROKEN, SYNC_DONE, SYNC_NO, Y_LIMIT, Y_WAITERS } from "../layout/sync.ts";
+import {
+  SYNC_BARRIER,
+  SYNC_BROKEN,
+  SYNC_DONE,
+  SYNC_NO,
+  SYNC_YES,
+  Y_LIMIT,
+  Y_WAITERS,
+} from "../layout/sync.ts";
 import { contextOf } from "./context.ts";
 import type { SyncContext } from "./context.ts";
 import { openObject, waitersBytes } from "./objects.ts";
