@@ -11,7 +11,7 @@
  * come to use it. A condition may always go on for no reason; who waits looks at what it waits for.
  *
  * Barrier. Generation and number of arrivals are one word; the last one to come makes it the next generation's. A party is
- * known by its cell from its first coming on. If one is gone, whoever waits finds that, or whoever comes in its slot, and marks the
+ * known by its cell from its first coming on. If one is gone, whoever waits or comes finds that, and marks the
  * barrier broken. How a generation ends is decided in that word alone: the last one makes it the next, or somebody breaks it, and
  * what is broken only a reset ends. That writes down in `resets` which one it was before it goes on to the next: there whoever looks
  * late finds how the generation ended in which it came.
@@ -152,14 +152,12 @@ export function isBroken(object: u32): bool {
  * SYNC_NO: it is to wait. SYNC_BROKEN. SYNC_DONE: the generation has changed; read it again.
  */
 export function arrive(object: u32, generation: u32): u32 {
-  const cell = partyAt(object, me - 1);
-  const party = loadCell(cell);
-  if (party != ident && party != 0) {
-    // A party had this slot, and is gone: its cell is to say so until the barrier is broken.
+  // Before the own cell is written, where one that is gone may stand: it is to say so until the barrier is broken.
+  if (goneParty(object) != 0) {
     breakBarrier(object, generation);
     if (barrierGeneration(object) != generation) return SYNC_DONE;
   }
-  storeCell(cell, ident);
+  storeCell(partyAt(object, me - 1), ident);
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return SYNC_DONE;

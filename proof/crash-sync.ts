@@ -684,7 +684,8 @@ const caseOf = (scenario: Scenario): CrashCase => ({
       },
       check(_isDone, isSecond) {
         assert.notEqual(view.getUint32(bellAt(play, SLEEPER), true), seen, "nobody has rung the sleeper");
-        for (const slot of dead(isSecond)) assert.equal(world.survey.slotState(slot) & 3, 0, `slot ${slot} is free`);
+        for (const slot of dead(isSecond))
+          assert.equal(world.survey.slotState(slot) & 3, 0, `slot ${slot} is free`);
         scenario.check(play.core(JUDGE), play, progress.at, true);
       },
     };

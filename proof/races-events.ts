@@ -195,7 +195,10 @@ const barriers: readonly SyncRace[] = [
   race("barrier/one comes, another gives up", [], [comes, comesAndGoes], { ...ofTwo, mayWait: [0] }),
   race("barrier/one comes, another dies giving up", [1], [comes, comesAndGoes], { ...ofTwo, mayWait: [0] }),
   race("barrier/two come, another resets it", [], [comes, comes, resets], { ...ofTwo, mayWait: [0, 1] }),
-  race("barrier/two come, another resets it twice", [], [comes, comes, resetsTwice], { ...ofTwo, mayWait: [0, 1] }),
+  race("barrier/two come, another resets it twice", [], [comes, comes, resetsTwice], {
+    ...ofTwo,
+    mayWait: [0, 1],
+  }),
   race("barrier/one comes, two reset it", [], [comes, resets, resets], { ...ofTwo, mayWait: [0] }),
   race("barrier/one comes and dies, and another has its slot", [0], [comes, comes, comes], {
     heir: 1,

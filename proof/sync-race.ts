@@ -265,7 +265,8 @@ export function prepareSyncRace(race: SyncRace): SyncStage {
       for (const { failure } of positions) if (failure !== undefined) throw failure;
       positions.forEach(({ isDone }, index) => {
         const isIdle = dead === -1 && (index === programs.length || index === heir);
-        const mayWait = (dead === -1 ? race.mayWaitAlive ?? race.mayWait : race.mayWait)?.includes(index) === true;
+        const mayWait =
+          (dead === -1 ? (race.mayWaitAlive ?? race.mayWait) : race.mayWait)?.includes(index) === true;
         assert.ok(isDone || isIdle || mayWait, `participant ${index} sleeps, and nobody will ring it`);
       });
       race.check?.(scene, scene.core(JUDGE));

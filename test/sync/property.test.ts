@@ -1,7 +1,7 @@
 /** Any calls in any order by three participants in one thread do what a model of the objects says. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { Heap } from "../../src/data/heap.ts";
 import { ShoalError } from "../../src/errors.ts";
 import { freshPosixName } from "../helpers/segments.ts";
