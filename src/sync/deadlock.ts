@@ -10,13 +10,11 @@
 import { shoalError } from "../errors.ts";
 import { S_BLOCKED, SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import {
-  SYNC_FAIR,
+  MUTEX_OFFERED,
   SYNC_MAGIC,
   SYNC_MUTEX,
   SYNC_ONCE,
   SYNC_RWLOCK,
-  Y_ENTERED,
-  Y_FLAGS,
   Y_HOLDER,
   Y_KIND,
   Y_WAITERS,
@@ -40,7 +38,7 @@ function blockersOf(context: SyncContext, slot: number, object: number): number[
   const kind = wordAt(context, object + Y_KIND);
   switch (kind >>> 0) {
     case SYNC_MAGIC | SYNC_MUTEX:
-      return isBeingHanded(context, object) ? [] : slotsOf(core.holderOf(object));
+      return isOffered(context, object) ? [] : slotsOf(core.holderOf(object));
     case SYNC_MAGIC | SYNC_ONCE:
       return slotsOf(core.runnerOf(object));
     case SYNC_MAGIC | SYNC_RWLOCK: {
@@ -57,10 +55,9 @@ function slotsOf(slotPlusOne: number): number[] {
   return slotPlusOne > 0 ? [slotPlusOne - 1] : [];
 }
 
-/** A fair mutex of one that does not know yet that it holds it: it is about to wake up. */
-function isBeingHanded(context: SyncContext, object: number): boolean {
-  if ((wordAt(context, object + Y_FLAGS) & SYNC_FAIR) === 0) return false;
-  return wordAt(context, object + Y_HOLDER) !== wordAt(context, object + Y_ENTERED);
+/** A fair mutex that is offered to somebody: that one is about to wake up, or to be passed over. */
+function isOffered(context: SyncContext, object: number): boolean {
+  return (wordAt(context, object + Y_HOLDER) & MUTEX_OFFERED) !== 0;
 }
 
 function readersOf({ core }: SyncContext, object: number): number[] {
