@@ -239,8 +239,9 @@ test("closing the heap ends every wait with ERR_SHOAL_CLOSED, and every object r
     assert.equal((outcome as { code?: string }).code, "ERR_SHOAL_CLOSED");
   }
   for (const call of Object.values(blocking)) throwsCode(call, "ERR_SHOAL_CLOSED");
-  // The others are not disturbed by that; only the barrier has lost a party that had come.
+  // The others are not disturbed by that; only the barrier has lost a party, which had come, and will not come again.
   assert.equal(holder.barrier("barrier").waiting, 1);
+  assert.equal(await holder.barrier("barrier").wait(), true);
   await rejectsCode(holder.barrier("barrier").wait(), "ERR_SHOAL_BROKEN");
   release();
   holder.rwlock("read").tryWrite()!.release();
