@@ -11,7 +11,7 @@
  * come to use it. A condition may always go on for no reason; who waits looks at what it waits for.
  *
  * Barrier. Generation and number of arrivals are one word; the last one to come makes it the next generation's. A party is
- * known by its cell from its first coming on. If one is gone, whoever waits or comes finds that, and marks the
+ * known by its cell from its first coming on. If one is gone, whoever waits finds that, or whoever comes in its slot, and marks the
  * barrier broken. How a generation ends is decided in that word alone: the last one makes it the next, or somebody breaks it, and
  * what is broken only a reset ends. That writes down in `resets` which one it was before it goes on to the next: there whoever looks
  * late finds how the generation ended in which it came.
