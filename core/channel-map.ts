@@ -6,7 +6,6 @@
  */
 
 import {
-  CHANNEL_AGAIN,
   CHANNEL_LEAST_SHIFT,
   CHANNEL_LINE_BYTES,
   CHANNEL_MOST_CELL_BYTES,
@@ -22,6 +21,7 @@ import {
   C_SKIPPED,
 } from "../src/layout/channel";
 import { NEED_CATCH_UP, OK } from "../src/layout/result";
+import { CHANNEL_TOPIC, C_SUBSCRIBERS, TOPIC_ENTRY_BYTES, TOPIC_MOST_SUBSCRIBERS } from "../src/layout/topic";
 import { SYNC_MAGIC, Y_FLAGS, Y_LIMIT } from "../src/layout/sync";
 import { PAGE_SHIFT } from "../src/layout/header";
 import { ident } from "./ident";
@@ -38,6 +38,7 @@ import {
 import { loadWaiters } from "./mem-sync";
 import { sweep } from "./queue-sweep";
 import { corruptAt, dataOffset, fail, me, slotCount } from "./state";
+import { sweepCells } from "./topic";
 import { setBytes, setWords } from "./waiters";
 
 /** The channel's offset; 0 = none yet. */
@@ -58,14 +59,18 @@ export let record: usize = 0;
 /** The senders' line, and the receivers'. */
 export let tailSide: usize = 0;
 export let headSide: usize = 0;
+/** Of a topic: its subscribers' entries, and how many there are. */
+export let entries: usize = 0;
+export let subscribers: u32 = 0;
 
 export const QUEUE_WORD: u32 = SYNC_MAGIC | CHANNEL_QUEUE;
 export const RING_WORD: u32 = SYNC_MAGIC | CHANNEL_RING;
+export const TOPIC_WORD: u32 = SYNC_MAGIC | CHANNEL_TOPIC;
 
 /** The tag of a count that is of nothing in particular: that of position 0xffffffff. */
 const NO_TAG: u32 = 0;
 
-/** Whether this instance works on the queue (`word`: QUEUE_WORD) or ring at `object` already, and it is still there. */
+/** Whether this instance works on the channel of kind `word` (QUEUE_WORD…) at `object` already, and it is still there. */
 @inline
 export function isAt(object: u32, word: u32): bool {
   return object == channel && kindWord == word && loadKind(object) == word;
@@ -94,7 +99,10 @@ export function use(object: u32, word: u32): i32 {
     <usize>object + ((C_SETS + 2 * bytesOfSet + (CHANNEL_LINE_BYTES - 1)) & ~(CHANNEL_LINE_BYTES - 1));
   tailSide = records + slotCount * CHANNEL_RECORD_BYTES;
   headSide = tailSide + CHANNEL_SIDE_BYTES;
-  cells = headSide + CHANNEL_SIDE_BYTES;
+  entries = headSide + CHANNEL_SIDE_BYTES;
+  subscribers = word == TOPIC_WORD ? getChannelWord(object + C_SUBSCRIBERS) : 0;
+  if (subscribers > <u32>TOPIC_MOST_SUBSCRIBERS) return corruptAt(object + C_SUBSCRIBERS);
+  cells = entries + subscribers * TOPIC_ENTRY_BYTES;
   const end = <u64>cells + <u64>capacity * cellBytes;
   if (end > bytes) return beyond(end);
   record = records + (me - 1) * CHANNEL_RECORD_BYTES;
@@ -116,12 +124,11 @@ function beyond(end: u64): i32 {
  * looks at their tags.
  */
 function begin(word: u32): i32 {
-  if (word == QUEUE_WORD) {
-    const result = sweep();
-    if (result != OK && result != CHANNEL_AGAIN) return result;
-    if (result == CHANNEL_AGAIN) return fail(result);
+  if (word != RING_WORD) {
+    const result = word == QUEUE_WORD ? sweep() : sweepCells();
+    if (result != OK) return fail(result);
   }
-  forget(record + C_DROPPED);
+  if (word != TOPIC_WORD) forget(record + C_DROPPED);
   forget(record + C_SKIPPED);
   storeRecordIdent(record, ident);
   return OK;
@@ -173,8 +180,18 @@ export function countMore(at: usize): void {
   storeTagged(at, (word & 0xffffffff00000000) | (<u64>(<u32>word + 1)));
 }
 
+/** A channel is opened: what was known of one that was at its place before, with another capacity perhaps, is not true of it. */
+export function forgetChannel(): void {
+  channel = 0;
+}
+
+/** Works on the channel at `object`, of whatever kind. Whether there is one. */
+export function reach(object: u32): bool {
+  if (isAt(object, QUEUE_WORD) || isAt(object, RING_WORD) || isAt(object, TOPIC_WORD)) return true;
+  return use(object, QUEUE_WORD) == OK || use(object, RING_WORD) == OK || use(object, TOPIC_WORD) == OK;
+}
+
 /** The channel is no more: whoever still knows of it finds none. Its block is the caller's to free. */
 export function closeChannel(object: u32): void {
-  if (isAt(object, QUEUE_WORD) || isAt(object, RING_WORD)) storeKind(object, 0);
-  else if (use(object, QUEUE_WORD) == OK || use(object, RING_WORD) == OK) storeKind(object, 0);
+  if (reach(object)) storeKind(object, 0);
 }

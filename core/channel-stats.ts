@@ -10,27 +10,24 @@ import {
   C_SENT,
   C_SKIPPED,
 } from "../src/layout/channel";
-import { OK } from "../src/layout/result";
-import { countMore, headSide, isAt, QUEUE_WORD, record, recordAt, RING_WORD, use } from "./channel-map";
+import { C_DISCONNECTED } from "../src/layout/topic";
+import { countMore, headSide, isAt, reach, record, recordAt, RING_WORD, TOPIC_WORD } from "./channel-map";
 import { addCount, getCount, getCount8, loadEnded, loadTagged, storeEnded } from "./mem-channel";
 import { slotCount } from "./state";
-
-function reach(object: u32): bool {
-  if (isAt(object, QUEUE_WORD) || isAt(object, RING_WORD)) return true;
-  return use(object, QUEUE_WORD) == OK || use(object, RING_WORD) == OK;
-}
 
 /** The count that is at `at` in the records (C_SENT and its like), of all participants that ever were. */
 export function countOf(object: u32, at: u32): f64 {
   if (!reach(object)) return 0;
-  const isTagged = at == C_DROPPED || at == C_SKIPPED;
+  const isWide = at == C_SENT || at == C_RECEIVED || (at == C_DROPPED && isAt(object, TOPIC_WORD));
+  const isTagged = !isWide && (at == C_DROPPED || at == C_SKIPPED);
   let sum: u64 =
     isTagged && at == C_DROPPED && isAt(object, RING_WORD) ? <u32>loadTagged(headSide + C_RING_DROPPED) : 0;
   for (let index: u32 = 0; index < slotCount; index++) {
     const place = recordAt(index) + at;
     if (isTagged) sum += <u32>loadTagged(place);
-    else if (at == C_SENT || at == C_RECEIVED) sum += getCount8(place);
-    else if (at == C_SEND_WAITS || at == C_RECEIVE_WAITS || at == C_REDELIVERED) sum += getCount(place);
+    else if (isWide) sum += getCount8(place);
+    else if (at == C_SEND_WAITS || at == C_RECEIVE_WAITS || at == C_REDELIVERED || at == C_DISCONNECTED)
+      sum += getCount(place);
   }
   return <f64>sum;
 }

@@ -8,7 +8,7 @@
 export { attach, errorDetail, lastError } from "./state";
 export { join } from "./ident";
 export { countOf, endChannel, isEnded, noteChannelWait, noteDropped } from "./channel-stats";
-export { closeChannel } from "./channel-map";
+export { closeChannel, forgetChannel } from "./channel-map";
 export {
   cancelSend,
   claimReceive,
@@ -17,10 +17,32 @@ export {
   endReceive,
   giveBack,
   putBlock,
+  queueClaimed,
   queueDepth,
   spinReceive,
   takeBlock,
 } from "./queue";
+export {
+  cancelPublish,
+  claimPublish,
+  commitPublish,
+  countWriting,
+  drainTopic,
+  messageLength,
+  putMessageBlock,
+  sweepTopic,
+  takeOldBlock,
+} from "./topic";
+export { isThere, nextMessage, passMessage } from "./topic-receive";
+export {
+  subscribe,
+  subscriberCount,
+  subscriberDropped,
+  subscriberLag,
+  subscriberPhase,
+  subscriberSlot,
+  unsubscribe,
+} from "./topic-subscribers";
 export { dropNext, sweepQueue } from "./queue-sweep";
 export {
   resign,

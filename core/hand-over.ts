@@ -20,16 +20,26 @@
  */
 
 import { BUSY, LOCKED, NEED_CATCH_UP, NEED_STORAGE, OK } from "../src/layout/result";
+import { ROOT_SIZE_BYTES } from "../src/layout/root";
 import { INTENT_NONE, INTENT_PUBLISH, INTENT_TAKE } from "../src/layout/slot";
 import { adopt, share } from "./blocks";
 import { getIntentBlock, loadIntent, setIntentBlock, storeIntent } from "./mem";
 import { getIntentPlace, loadPlace, setIntentPlace, storePlace } from "./mem-channel";
-import { dataOffset, fail, impersonate, me, mySlot } from "./state";
+import { dataOffset, fail, impersonate, me, mySlot, rootCount, rootsOffset } from "./state";
 
 function begin(intent: u32, block: u32, place: usize): void {
   setIntentBlock(mySlot, block);
   setIntentPlace(mySlot, <u32>place);
   storeIntent(mySlot, intent);
+}
+
+/** For those whose place is a part of a word that they store themselves (roots.ts): the steps before and after that store. */
+export function beginPublish(block: u32, place: usize): void {
+  begin(INTENT_PUBLISH, block, place);
+}
+
+export function endPublish(): void {
+  storeIntent(mySlot, INTENT_NONE);
 }
 
 /** Puts this participant's own block into `place`, which holds none. OK, or why not. */
@@ -75,9 +85,11 @@ export function settleHandOver(slot: usize, number: u32): i32 {
   return OK;
 }
 
-/** Where a word can be that blocks are put into. */
+/** Where a word can be that blocks are put into: in the data, or a root. */
 function isPlace(place: usize): bool {
-  return (place & 3) == 0 && place >= dataOffset && place >> 16 < <usize>memory.size();
+  if ((place & 3) != 0) return false;
+  if (place >= dataOffset) return place >> 16 < <usize>memory.size();
+  return place >= rootsOffset && place < rootsOffset + rootCount * ROOT_SIZE_BYTES;
 }
 
 function shareAs(number: u32, block: u32): i32 {

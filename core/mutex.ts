@@ -149,6 +149,11 @@ export function dropTurn(object: u32): bool {
   return loadHolder(object) != offer || !casHolder(object, offer, ident);
 }
 
+/** Whether this participant holds the mutex. */
+export function isHolding(object: u32): bool {
+  return loadHolder(object) == ident;
+}
+
 /** Slot index + 1 of who holds the mutex, or is about to; 0 = nobody who lives. */
 export function holderOf(object: u32): u32 {
   const holder = loadHolder(object) & ~MUTEX_OFFERED;

@@ -1,8 +1,8 @@
 /**
  * Sweeping a queue: what those who are gone have left in its cells.
  *
- * Done by a sender that finds it full, a receiver that finds nothing, or who comes anew, when somebody is gone since it swept
- * last (or the very cell that it waits for is a gone one's). Gone means recovered: blocks in cells are shared, those taken out are
+ * Done by a sender that finds it full, a receiver, or who comes anew, when somebody is gone since it swept last (or the very
+ * cell that it waits for is a gone one's). Gone means recovered: blocks in cells are shared, those taken out are
  * freed (hand-over.ts). Of a cell whose name is gone
  *
  *     WRITING              -> SKIPPING(me): the message was never sent. Counted as skipped
@@ -187,11 +187,11 @@ function countOf(phase: u32): usize {
 
 /** Position, in a form that a record which has counted nothing does not hold. */
 @inline
-function tagOf(index: u32, turn: u32): u32 {
+export function tagOf(index: u32, turn: u32): u32 {
   return ~((turn << shift) | index);
 }
 
-function wasCounted(name: u32, phase: u32, index: u32, turn: u32): bool {
+export function wasCounted(name: u32, phase: u32, index: u32, turn: u32): bool {
   const slot = slotOf(name);
   if (slot >= slotCount) return false;
   return <u32>(loadTagged(recordAt(slot) + countOf(phase)) >> 32) == tagOf(index, turn);
@@ -220,18 +220,22 @@ export function dropNext(object: u32): i32 {
     const result = use(object, QUEUE_WORD);
     if (result != OK) return result;
   }
-  let position = loadPosition(headSide) & POSITION_MASK;
-  for (let left = capacity; left > 0; left--) {
+  const hint = loadPosition(headSide);
+  let position = hint & POSITION_MASK;
+  for (let left = (capacity << 1) + 2; left > 0; left--) {
     const cell = cellAt(position);
     const state = loadCellState(cell);
     const turn = turnOf(position);
-    if (
-      turnIn(state) == turn &&
-      phaseIn(state) == CELL_READY &&
-      casCellState(cell, state, stateOf(CELL_DROPPING, ident, turn))
-    )
-      return clear(cell, (<u32>position) & mask, CELL_DROPPING, turn);
+    const index = (<u32>position) & mask;
+    const ahead = turnsBetween(turnIn(state), turn);
+    if (ahead < 0 || (ahead == 0 && phaseIn(state) == CELL_FREE)) break;
+    const isNext = ahead == 0 && phaseIn(state) == CELL_READY;
+    // As in claimReceive.
+    if (ahead > 2) position += (<u64>(ahead - 2)) << shift;
     position = (position + 1) & POSITION_MASK;
+    if (!isNext || !casCellState(cell, state, stateOf(CELL_DROPPING, ident, turn))) continue;
+    casPosition(headSide, hint, (hint & ~POSITION_MASK) | position);
+    return clear(cell, index, CELL_DROPPING, turn);
   }
   return fail(CHANNEL_EMPTY);
 }

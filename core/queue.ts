@@ -23,7 +23,7 @@
  *
  * First come, first served: a receiver does not pass a cell that somebody who lives is WRITING.
  *
- * Deaths are put right by whoever finds the channel empty, blocked or full afterwards: queue-sweep.ts.
+ * Deaths are put right by whoever receives afterwards, or finds the channel full: queue-sweep.ts.
  *
  * Who waits. A sender rings a receiver after its store of READY, a receiver a sender after its store of FREE. One ring for one
  * message is not enough: the one that is rung may find the next cell still being written, and wait again, while the message
@@ -62,7 +62,6 @@ import {
   capacity,
   cellBytes,
   cells,
-  channel,
   flags,
   hasReceivers,
   hasSenders,
@@ -266,6 +265,11 @@ export function claimReceive(object: u32, lent: bool): u32 {
     const result = use(object, QUEUE_WORD);
     if (result != OK) return result;
   }
+  // What the gone had claimed comes before what was sent since.
+  if (isStale()) {
+    const result = sweep();
+    if (result != OK) return result;
+  }
   const phase: u32 = lent && (flags & CHANNEL_REDELIVER) == 0 ? CELL_HELD : CELL_READING;
   const ended = loadEnded(object);
   const hint = loadPosition(headSide);
@@ -384,10 +388,20 @@ export function giveBack(object: u32, cell: usize): i32 {
 
 /** How many messages are ready. */
 export function queueDepth(object: u32): u32 {
+  return countCells(object, true);
+}
+
+/** How many cells somebody is writing, or reading. */
+export function queueClaimed(object: u32): u32 {
+  return countCells(object, false);
+}
+
+function countCells(object: u32, ready: bool): u32 {
   if (!isAt(object, QUEUE_WORD) && use(object, QUEUE_WORD) != OK) return 0;
   let count: u32 = 0;
   for (let index: u32 = 0; index < capacity; index++) {
-    if (phaseIn(loadCellState(cells + index * cellBytes)) == CELL_READY) count++;
+    const phase = phaseIn(loadCellState(cells + index * cellBytes));
+    if (phase != CELL_FREE && (phase == CELL_READY) == ready) count++;
   }
   return count;
 }

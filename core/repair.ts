@@ -5,8 +5,9 @@
  * places say differently is decided for the blocks: a block is kept as long as anything says that it is one, a place is made
  * free only when it belonged to somebody who is gone, or nothing says any more what was there.
  *
- * Each walk is bounded by the pages that there are. If the repairer dies, the heap is as damaged as a heap can be, and
- * repairing it again begins anew.
+ * Each walk is bounded by the pages that there are. If the repairer dies, repairing it again begins anew and comes to the same:
+ * what is decided of a block must follow from what is not changed before all of it is right, so of two words the one that the
+ * decision comes from is written last (proof/crash-repair.ts).
  */
 
 import { CLASS_SLOTS } from "../src/layout/page";

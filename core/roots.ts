@@ -11,6 +11,7 @@ import { H_ROOTS_LOCK } from "../src/layout/header";
 import { LOCKED, NOT_FOUND, OK, TABLE_FULL } from "../src/layout/result";
 import {
   R_NAME,
+  R_WORD,
   ROOT_FREE,
   ROOT_GENERATION_SHIFT,
   ROOT_NAME_LIMIT_BYTES,
@@ -29,7 +30,8 @@ import {
   setRootNameLength,
   storeRootWord,
 } from "./mem";
-import { usableSize } from "./blocks";
+import { share, usableSize } from "./blocks";
+import { beginPublish, endPublish } from "./hand-over";
 import {
   corruptAt,
   fail,
@@ -134,9 +136,10 @@ export function nextWord(word: u64, state: u64, handle: u32): u64 {
 
 /**
  * Stores `handle` under the name in scratch; 0 removes the name. Linearises at the store of the entry's word. The handle must be an
- * allocated block's. The caller holds the roots lock.
+ * allocated block's. With `handsOver` there is no such name yet, and the block is this participant's own: it becomes shared by
+ * being there (hand-over.ts). The caller holds the roots lock.
  */
-export function rootSet(length: u32, handle: u32): i32 {
+export function rootSet(length: u32, handle: u32, handsOver: bool): i32 {
   if (length == 0 || length > <u32>ROOT_NAME_LIMIT_BYTES) return fail(NOT_FOUND);
   if (handle == 0) return remove(length);
   if (usableSize(handle) == 0) return lastError();
@@ -154,10 +157,24 @@ export function rootSet(length: u32, handle: u32): i32 {
     for (let at: usize = 0; at < <usize>ROOT_NAME_LIMIT_BYTES; at += 8) {
       setBytes8(root + R_NAME + at, getBytes8(scratchOffset + at));
     }
-    storeRootWord(root, nextWord(word, ROOT_SET, handle));
-    return OK;
+    return handsOver ? publishRoot(root, word, handle) : putRoot(root, word, handle);
   }
   return fail(TABLE_FULL);
+}
+
+function putRoot(root: usize, word: u64, handle: u32): i32 {
+  storeRootWord(root, nextWord(word, ROOT_SET, handle));
+  return OK;
+}
+
+/** The low half of the entry's word is the place that the block is put into. */
+function publishRoot(root: usize, word: u64, handle: u32): i32 {
+  beginPublish(handle, root + R_WORD);
+  storeRootWord(root, nextWord(word, ROOT_SET, handle));
+  const result = share(handle);
+  if (result != OK) storeRootWord(root, nextWord(loadRootWord(root), ROOT_FREE, 0));
+  endPublish();
+  return result;
 }
 
 function remove(length: u32): i32 {

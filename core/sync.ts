@@ -9,7 +9,7 @@ export { attach } from "./state";
 export { ident, identAt, isGone, join } from "./ident";
 export { arm, departures, noteWait, ring, takeRung } from "./bells";
 export { enter, isWaiting, leave, ringNext } from "./waiters";
-export { dropTurn, holderOf, takeTurn, tryLock, tryLockFair, unlock, unlockFair } from "./mutex";
+export { dropTurn, holderOf, isHolding, takeTurn, tryLock, tryLockFair, unlock, unlockFair } from "./mutex";
 export { cancelWrite, endRead, endWrite, isDirty, isWriting, nextReader, tryRead, tryWrite } from "./rwlock";
 export { acquire, available, heldBy, initSemaphore, reclaimAll, release } from "./semaphore";
 export {

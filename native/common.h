@@ -6,7 +6,8 @@
  *    doubles holding integers below 2^53. The result is a non-negative number, or -errno. Nothing is decided here:
  *    retries, names, messages and defaults are TypeScript's (src/os).
  *  - The addon is loaded by any number of threads (one napi_env each). What belongs to one of them is in
- *    `struct shoal_env`; what belongs to the process (guard.c, pins.c, waiter_thread.c) is static, and says how it is synchronised.
+ *    `struct shoal_env`; what belongs to the process (guard.c, pins.c, waiter_thread.c) is static, and says how it is
+ *    synchronised.
  *  - Nothing newer than glibc 2.28, which is what Node 20's own binaries ask for: hence OLD_GLIBC below.
  */
 #ifndef SHOAL_COMMON_H

@@ -1,10 +1,11 @@
 /*
  * What JavaScript sees of the waiter: opening and closing one, and the calls back. The thread is in waiter_thread.c.
  *
- * A waiter is freed with its last reference. The environment holds one until it closes the waiter or ends; a call that is on its
- * way holds another, since engines differ in whether they still make it when the environment is ending (see futex_async.c).
- * The hook runs before the thread-safe function's own, and before the memory and the descriptors that JavaScript had
- * when it opened the waiter are given back: hooks run in reverse order of registration.
+ * A waiter is freed with its last reference. The environment holds one until it closes the waiter or ends; a call
+ * that is on its way holds another, since engines differ in whether they still make it when the environment is
+ * ending (see futex_async.c). The hook runs before the thread-safe function's own, and before the memory and the
+ * descriptors that JavaScript had when it opened the waiter are given back: hooks run in reverse order of
+ * registration.
  */
 #include "waiter.h"
 
@@ -49,10 +50,11 @@ static void on_environment_end(void *data) {
 
 static int start(napi_env env, struct waiter *waiter, napi_value callback) {
   napi_value name;
-  if (napi_create_string_utf8(env, "shoal.waiter", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_create_threadsafe_function(env, callback, NULL, name, 0, 1, NULL, NULL, NULL, deliver, &waiter->deliver) != napi_ok) {
-    return -EINVAL;
-  }
+  napi_status status = napi_create_string_utf8(env, "shoal.waiter", NAPI_AUTO_LENGTH, &name);
+  if (status != napi_ok) return -EINVAL;
+  status =
+    napi_create_threadsafe_function(env, callback, NULL, name, 0, 1, NULL, NULL, NULL, deliver, &waiter->deliver);
+  if (status != napi_ok) return -EINVAL;
   napi_unref_threadsafe_function(env, waiter->deliver);
   napi_add_env_cleanup_hook(env, on_environment_end, waiter);
   waiter->mine = shoal_env_of(env);
@@ -82,7 +84,7 @@ static napi_value call_waiter_open(napi_env env, napi_callback_info info) {
   if (waiter == NULL) return shoal_result(env, -ENOMEM);
   atomic_store(&waiter->is_dormant, true);
   atomic_store(&waiter->refs, 1);
-  waiter->bell = (const uint32_t *)(uintptr_t)a[0];
+  waiter->bell = (uint32_t *)(uintptr_t)a[0];
   waiter->slots = (const uint32_t *)(uintptr_t)a[1];
   waiter->used = (const uint32_t *)(uintptr_t)a[2];
   waiter->slot_count = (uint32_t)a[3];

@@ -23,7 +23,7 @@ struct waiter {
   _Atomic uint32_t refs;    /* one is the environment's, until it closes; one is the call's that is on its way */
 
   /* Constant from open to close. */
-  const uint32_t *bell;
+  uint32_t *bell;
   const uint32_t *slots;
   const uint32_t *used;
   uint32_t slot_count;

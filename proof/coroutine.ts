@@ -8,13 +8,19 @@
  * stops. So it can be put back to where it was, too.
  */
 
+import { PAGE_SIZE_BYTES } from "../src/layout/header.ts";
 import { S_SCRATCH, SCRATCH_SIZE_BYTES } from "../src/layout/slot.ts";
 import type { HeapCore } from "../src/region/core.ts";
 import { mixHigh, mixLow } from "./journal.ts";
 import type { Journal } from "./journal.ts";
 
+/** A core whose participant reaches as many pages as it is told, not as the memory has: so it must catch up with a growth. */
+export interface SteppedCore extends HeapCore {
+  setMapped(pages: number): void;
+}
+
 /** What a participant does: calls of the core, and what it makes of their results. Called anew for each step of its own. */
-export type Program = (core: HeapCore) => number;
+export type Program = (core: SteppedCore) => number;
 
 export const READ = 0;
 export const WRITE = 1;
@@ -38,8 +44,11 @@ interface Exports {
 /** Bytes of an area: the globals, the two words that Asyncify wants, the stack. */
 export const AREA_BYTES = 4096;
 
-/** Sites of the helpers that make several accesses: addFitChange, getAtLeast, getLargest (core/mem-fit.ts). */
-const SEVERAL_ACCESSES: ReadonlySet<number> = new Set([307, 324, 325]);
+/**
+ * Sites of the helpers that make several accesses: addFitChange, getAtLeast, getLargest (core/mem-fit.ts), and counts of
+ * channels (core/mem-channel.ts, core/mem-topic.ts).
+ */
+const SEVERAL_ACCESSES: ReadonlySet<number> = new Set([307, 324, 325, 636, 637, 638, 709, 710, 722]);
 
 /** No operation of the core makes so many accesses. */
 const mostAccesses = 100_000;
@@ -65,7 +74,7 @@ export interface Position {
 export interface Participant {
   readonly slot: number;
   /** Its core, for what is no part of the exploration: nothing is noted, nothing stops. */
-  readonly core: HeapCore;
+  readonly core: SteppedCore;
   /** From now on its instance is as it is now whenever a program begins. */
   keepGlobals(): void;
   /** Begins a program: runs to before its first access. */
@@ -139,6 +148,11 @@ export function makeParticipant(slot: number, around: Surroundings): Participant
       lengthBytes: lengthBytes >>> 0,
       from: from >>> 0,
     };
+    const endOffset = next.address + next.lengthBytes;
+    if (endOffset > exports["mapped"]!() * PAGE_SIZE_BYTES)
+      throw new WebAssembly.RuntimeError(
+        `${call} reaches ${endOffset}, which its participant has not mapped`,
+      );
     if (mode === "free") {
       journal.settle();
       carryOut(next);
@@ -192,7 +206,7 @@ export function makeParticipant(slot: number, around: Surroundings): Participant
     hasCalled = false;
     journal.note(scratchOffset, SCRATCH_SIZE_BYTES);
     try {
-      result = program!(facade as unknown as HeapCore) >>> 0;
+      result = program!(facade as unknown as SteppedCore) >>> 0;
       isDone = true;
       error = result === 0 ? (exports["lastError"]?.() ?? 0) : 0;
     } catch (thrown) {
@@ -248,7 +262,7 @@ export function makeParticipant(slot: number, around: Surroundings): Participant
 
   return {
     slot,
-    core: plain as unknown as HeapCore,
+    core: plain as unknown as SteppedCore,
     keepGlobals() {
       exports["saveGlobals"]!(areaOffset);
       kept = words.slice(areaAt, stackAt);

@@ -6,6 +6,7 @@ import { fitCases } from "./crash-fit.ts";
 import { repairCases } from "./crash-repair.ts";
 import { segmentCases } from "./crash-segment.ts";
 import { slabCases } from "./crash-slab.ts";
+import { topicCases } from "./crash-topic.ts";
 import { syncCases } from "./crash-sync.ts";
 import type { CrashScene } from "./crash.ts";
 
@@ -20,6 +21,7 @@ export const crashCases = (isDeep = false): readonly CrashCase[] => [
   ...buddyCases,
   ...fitCases,
   ...channelCases,
+  ...topicCases,
   ...syncCases,
   ...repairCases(isDeep),
 ];

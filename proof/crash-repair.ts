@@ -22,7 +22,7 @@ import { watched } from "./crash-segment.ts";
 import { blocksOf, checkEmptiable, checkHeap, checkRoomOf, heapKinds, makeHeap, rootNames } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
 import { writeName } from "./operations.ts";
-import { allocOwned, DEAD, dieAt, must, nameRoot, sizesOf } from "./races.ts";
+import { allocOwned, DEAD, dieAt, must, nameRoot, sizesOf } from "./set-up.ts";
 
 /** Who repairs, who does when that one has died, and who after that. */
 const ACTOR = 0;

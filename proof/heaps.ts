@@ -120,7 +120,7 @@ export function checkGone(kind: HeapKind, world: World, gone: readonly number[])
 /** `core`, in slot `slot`, frees everything and everybody leaves: nothing may stay behind. Destroys the heap. */
 export function checkEmptiable(kind: HeapKind, world: World, core: HeapCore, slot: number): void {
   assert.equal(core.lockRoots(), OK);
-  for (const name of rootNames) core.rootSet(writeName(world, slot, name), 0);
+  for (const name of rootNames) core.rootSet(writeName(world, slot, name), 0, 0);
   core.unlockRoots();
   if (kind === "slab") checkDrain(world, core, slot);
   else if (kind === "buddy") buddyCheck.checkDrain(world, core, slot);

@@ -69,7 +69,7 @@ function printResult(result: ProofResult, seed: number): void {
   print(`${crashPoints} crash points, ${recovererCrashPoints} of recoverers`);
   print(`${result.schedules} schedules of ${result.steps} steps, ${result.deaths} deaths in them`);
   if (result.bounded > 0)
-    print(`${result.bounded} races were gone through up to a number of preemptions, not whole`);
+    print(`${result.bounded} races were gone through up to 2 or 3 preemptions, not whole`);
   if (result.cut > 0) print(`${result.cut} races were broken off`);
   print(`${result.seconds} s, seed ${seed}${result.isInterrupted ? ", interrupted" : ""}`);
   for (const { name, message, replay: line } of result.violations.slice(0, mostShown))

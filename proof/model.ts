@@ -227,15 +227,17 @@ function isFound(state: ModelState, found: ModelState, initial: ModelState): boo
 /**
  * Whether some order of the histories' operations leads from `initial` to `found`.
  *
- * @param alsoDead slots that were dead from the start and are recovered in `found`
+ * @param alsoDead slots that were dead from the start and are recovered in `found`: at some time
  */
 export function isLinearisable(
   initial: ModelState,
   found: ModelState,
-  histories: readonly History[],
+  ofParticipants: readonly History[],
   rules: Rules,
   alsoDead: readonly number[] = [],
 ): boolean {
+  const dead = { operations: [], endings: [], isDead: true, before: -1 };
+  const histories = [...ofParticipants, ...alsoDead.map((slot) => ({ slot, ...dead }))];
   /** How many of each one's operations are in the order so far; a dead one's last are what it died in, and its recovery. */
   const taken = histories.map(() => 0);
   const isThrough = (index: number): boolean => {
@@ -263,10 +265,7 @@ export function isLinearisable(
     return [state, ...after].filter((one) => one !== undefined);
   };
   const search = (state: ModelState): boolean => {
-    if (histories.every((_one, index) => isThrough(index))) {
-      const settled = alsoDead.reduce(release, state);
-      return isFound(settled, found, initial);
-    }
+    if (histories.every((_one, index) => isThrough(index))) return isFound(state, found, initial);
     for (let index = 0; index < histories.length; index++) {
       if (isThrough(index) || !mayBegin(index)) continue;
       const states = nextOf(index, state);

@@ -3,9 +3,10 @@
  * and done again.
  */
 
-import { NEED_STORAGE, OK } from "../src/layout/result.ts";
+import { NEED_CATCH_UP, NEED_STORAGE, OK } from "../src/layout/result.ts";
 import { S_SCRATCH, SCRATCH_SIZE_BYTES, SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
 import type { HeapCore, SlabCore } from "../src/region/core.ts";
+import type { SteppedCore } from "./coroutine.ts";
 import type { World } from "../test/helpers/core-world.ts";
 
 /** A block: a handle, or what this participant's operation number `resultOf` has returned. */
@@ -69,18 +70,27 @@ function handled(core: HeapCore, value: number): Ending {
   return value === 0 ? { value: 0, error: core.lastError() } : { value: value >>> 0, error: OK };
 }
 
-/** Calls again once after the storage that was missing has been noted, as src/heap does after reserving it. */
-function withStorage(core: HeapCore, call: () => Ending): Ending {
-  const ending = call();
-  if (ending.error !== NEED_STORAGE) return ending;
-  core.noteStorage(core.errorDetail());
-  return call();
+/** No call is refused so often for what can be helped. */
+const mostTries = 4;
+
+/** As `memory.grow`: from now on the participant reaches what has been published. */
+const catchUp = (core: SteppedCore): void => core.setMapped(core.sizePages());
+
+/** Calls again after what was missing has been seen to, as src/heap does: storage that is noted, pages that others have added. */
+function carefully(core: SteppedCore, call: () => Ending): Ending {
+  for (let tries = mostTries; ; tries--) {
+    const ending = call();
+    if (tries === 0) return ending;
+    if (ending.error === NEED_STORAGE) core.noteStorage(core.errorDetail());
+    else if (ending.error === NEED_CATCH_UP) catchUp(core);
+    else return ending;
+  }
 }
 
 function setRoot(world: World, slot: number, core: HeapCore, name: string, handle: number): Ending {
   const locked = core.lockRoots();
   if (locked !== OK) return coded(locked);
-  const code = core.rootSet(writeName(world, slot, name), handle);
+  const code = core.rootSet(writeName(world, slot, name), handle, 0);
   core.unlockRoots();
   return coded(code);
 }
@@ -101,13 +111,18 @@ function restore(core: SlabCore, pages: number): Ending {
   return coded(OK);
 }
 
-function runOne(world: World, slot: number, core: HeapCore, operation: Operation, endings: Endings): Ending {
+function attempt(
+  world: World,
+  slot: number,
+  core: SteppedCore,
+  operation: Operation,
+  endings: Endings,
+): Ending {
   switch (operation.kind) {
     case "alloc": {
       const { sizeBytes, isOwned = false, alignmentBytes = 0 } = operation;
       if (!isOwned && alignmentBytes === 0) return handled(core, core.alloc(sizeBytes));
-      const call = (): Ending => handled(core, core.allocWith(sizeBytes, alignmentBytes, isOwned ? 1 : 0, 0));
-      return withStorage(core, call);
+      return handled(core, core.allocWith(sizeBytes, alignmentBytes, isOwned ? 1 : 0, 0));
     }
     case "realloc":
       return handled(core, core.realloc(handleOf(operation.block, endings), operation.sizeBytes));
@@ -116,18 +131,23 @@ function runOne(world: World, slot: number, core: HeapCore, operation: Operation
     case "share":
       return coded(core.share(handleOf(operation.block, endings)));
     case "adopt":
-      return withStorage(core, () => coded(core.adopt(handleOf(operation.block, endings))));
+      return coded(core.adopt(handleOf(operation.block, endings)));
     case "setRoot":
       return setRoot(world, slot, core, operation.name, handleOf(operation.block, endings));
     case "getRoot":
       return handled(core, core.rootGet(writeName(world, slot, operation.name)));
-    case "grow":
-      return { value: core.publishSize(operation.pages) >>> 0, error: OK };
+    case "grow": {
+      const value = core.publishSize(operation.pages) >>> 0;
+      catchUp(core);
+      return { value, error: OK };
+    }
     case "trim":
-      return trim(core as SlabCore);
+      return trim(core as unknown as SlabCore);
     case "restore":
-      return restore(core as SlabCore, operation.pages);
+      return restore(core as unknown as SlabCore, operation.pages);
     case "recover":
+      // What the dead one has added it may have died in.
+      catchUp(core);
       return coded(core.recoverSlot(operation.slot, 1));
     case "leave":
       return coded(core.recoverSlot(operation.slot, 0));
@@ -141,13 +161,13 @@ function runOne(world: World, slot: number, core: HeapCore, operation: Operation
 export function runAll(
   world: World,
   slot: number,
-  core: HeapCore,
+  core: SteppedCore,
   operations: Operations,
   onEnd: (ending: Ending) => void = () => undefined,
 ): void {
   const endings: Ending[] = [];
   for (const operation of operations) {
-    const ending = runOne(world, slot, core, operation, endings);
+    const ending = carefully(core, () => attempt(world, slot, core, operation, endings));
     endings.push(ending);
     onEnd(ending);
   }
@@ -169,7 +189,7 @@ export function endingsFrom(
     if (value === undefined) throw thrown;
     return value;
   };
-  const core = new Proxy({}, { get: () => call }) as HeapCore;
+  const core = new Proxy({}, { get: () => call }) as SteppedCore;
   try {
     runAll(world, slot, core, operations, (ending) => endings.push(ending));
   } catch (error) {

@@ -14,7 +14,7 @@ import { enter } from "../test/helpers/core-world.ts";
 import type { World } from "../test/helpers/core-world.ts";
 import { recoverAll } from "../test/helpers/fit-stage.ts";
 import { AREA_BYTES, makeParticipant } from "./coroutine.ts";
-import type { Participant, Position } from "./coroutine.ts";
+import type { Participant, Position, SteppedCore } from "./coroutine.ts";
 import {
   blocksOf,
   checkEmptiable,
@@ -99,6 +99,7 @@ export function prepareRace(race: Race): Stage {
   const enterSlot = (slot: number): HeapCore => {
     const areaOffset = spanPages * 65536 + slot * AREA_BYTES;
     const participant = makeParticipant(slot, { ...around, module, areaOffset });
+    participant.core.setMapped(world.geometry.sizePages);
     assert.equal(participant.core.attach(), 0);
     participant.core.takeSlot(slot, 1000 + slot, 1, 0, 1);
     entered.set(slot, participant);
@@ -125,7 +126,7 @@ export function prepareRace(race: Race): Stage {
     initial,
     begin() {
       participants.forEach((participant, index) => {
-        const program = (core: HeapCore): number => {
+        const program = (core: SteppedCore): number => {
           runAll(world, index, core, programs[index]!);
           return 0;
         };
@@ -215,11 +216,15 @@ export function judge(
 }
 
 /**
- * The judge recovers the dead, as far as it can: somebody who lives may hold a lock that it needs. What is left is done when
- * everybody has ended.
+ * The judge recovers the dead, as far as it can: somebody who lives may hold a lock that it needs, or be about to recover one of
+ * them, which nobody else does meanwhile. What is left is done when everybody has ended.
  */
 export function recoverDead(stage: Stage, died: readonly number[]): void {
-  const core = enter(stage.world, JUDGE);
-  for (const slot of [...died, ...(stage.race.dead ?? [])])
+  const { participants, programs, race, world } = stage;
+  const core = enter(world, JUDGE);
+  const living = participants.filter((one, index) => !died.includes(index) && !one.position().isDone);
+  const isTheirs = (slot: number): boolean =>
+    living.some((one) => programs[one.slot]!.some((what) => what.kind === "recover" && what.slot === slot));
+  for (const slot of [...died, ...(race.dead ?? []).filter((one) => !isTheirs(one))])
     assert.ok([OK, LOCKED].includes(core.recoverSlot(slot, 1)));
 }

@@ -5,31 +5,15 @@
 import assert from "node:assert/strict";
 import { OK } from "../src/layout/result.ts";
 import type { HeapCore, SlabCore } from "../src/region/core.ts";
-import { enter, makeTrigger, survives } from "../test/helpers/core-world.ts";
+import { enter } from "../test/helpers/core-world.ts";
 import type { World } from "../test/helpers/core-world.ts";
 import { heapKinds } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
-import { writeName } from "./operations.ts";
 import type { Operations } from "./operations.ts";
 import type { Race } from "./race.ts";
-
-/** A slot whose participant is dead. */
-export const DEAD = 4;
-
-interface Sizes {
-  /** A block that shares its page, chunk or tree word with others, and the next larger one. */
-  readonly small: number;
-  readonly larger: number;
-  /** One that does not. */
-  readonly large: number;
-  readonly largest: number;
-}
-
-export const sizesOf: Readonly<Record<HeapKind, Sizes>> = {
-  slab: { small: 16384, larger: 32768, large: 65536, largest: 2 * 65536 },
-  buddy: { small: 2048, larger: 4096, large: 8192, largest: 16384 },
-  "first-fit": { small: 104, larger: 600, large: 3000, largest: 9000 },
-};
+import { growthsOf, triplesOf } from "./races-more.ts";
+import { allocOwned, DEAD, dieAt, must, nameRoot, pagesOf, sizesOf } from "./set-up.ts";
+import type { Sizes } from "./set-up.ts";
 
 /** What the set-up of a participant's part has at hand. */
 interface Scene {
@@ -52,32 +36,6 @@ interface Part {
   /** There may be no room because of this, so it is set up last. */
   readonly isTight?: true;
   setUp(scene: Scene): Operations;
-}
-
-export function must(handle: number): number {
-  assert.notEqual(handle, 0, "the set-up has room");
-  return handle >>> 0;
-}
-
-export function allocOwned(core: HeapCore, sizeBytes: number): number {
-  const handle = core.allocWith(sizeBytes, 0, 1, 0);
-  if (handle !== 0) return handle >>> 0;
-  core.noteStorage(core.errorDetail());
-  return must(core.allocWith(sizeBytes, 0, 1, 0));
-}
-
-/** A participant that dies before its access number `at`. */
-export function dieAt(world: World, slot: number, at: number, step: (core: HeapCore) => void): void {
-  const trigger = makeTrigger();
-  const core = enter(world, slot, trigger);
-  trigger.arm(at, "kill");
-  assert.ok(!survives(() => step(core)), `the step makes more than ${at} accesses`);
-}
-
-export function nameRoot(world: World, slot: number, core: HeapCore, name: string, handle: number): void {
-  assert.equal(core.lockRoots(), OK);
-  assert.equal(core.rootSet(writeName(world, slot, name), handle), OK);
-  core.unlockRoots();
 }
 
 const parts: readonly Part[] = [
@@ -244,8 +202,6 @@ const storageParts: readonly Part[] = [
   },
 ];
 
-const pagesOf: Readonly<Record<HeapKind, number>> = { slab: 8, buddy: 3, "first-fit": 1 };
-
 function pairOf(heap: HeapKind, first: Part, second: Part): Race {
   const sizes = sizesOf[heap];
   return {
@@ -298,35 +254,9 @@ function misusesOf(heap: HeapKind): Race[] {
   ];
 }
 
-/** Three at a time, on a heap with hardly any room. */
-function triplesOf(heap: HeapKind): Race[] {
-  const { small } = sizesOf[heap];
-  const alloc = { kind: "alloc", sizeBytes: small } as const;
-  return [
-    {
-      name: "one allocates, one frees its block, one allocates",
-      heap,
-      pages: pagesOf[heap],
-      setUp(enterSlot) {
-        const block = must(enterSlot(0).alloc(small));
-        return [[alloc], [{ kind: "free", block }], [alloc]];
-      },
-    },
-    {
-      name: "two free what the first has allocated, and it allocates",
-      heap,
-      pages: pagesOf[heap],
-      setUp(enterSlot) {
-        const core = enterSlot(0);
-        const [one, two] = [must(core.alloc(small)), must(core.alloc(small))];
-        return [[alloc], [{ kind: "free", block: one }], [{ kind: "free", block: two }]];
-      },
-    },
-  ];
-}
-
 export const races: readonly Race[] = heapKinds.flatMap((heap) => [
   ...pairsOf(heap),
   ...misusesOf(heap),
   ...triplesOf(heap),
+  ...growthsOf(heap),
 ]);

@@ -3,12 +3,12 @@
  */
 
 import type { HeapCore } from "../src/region/core.ts";
-import { heapKinds, rootNames } from "./heaps.ts";
+import { heapKinds, rootNames, sizePagesOf } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
 import type { Block, Operation, Operations } from "./operations.ts";
 import { prepareRace } from "./race.ts";
 import type { Race } from "./race.ts";
-import { sizesOf } from "./races.ts";
+import { sizesOf } from "./set-up.ts";
 import { violationOf } from "./run-race.ts";
 import { runPlan } from "./schedule.ts";
 import type { Plan } from "./schedule.ts";
@@ -36,13 +36,14 @@ function drawOperations(
   sizes: readonly number[],
   given: readonly number[],
   named: number,
+  mostPages: number,
 ): Operations {
   const operations: Operation[] = [];
   const held: Block[] = [...given];
   const takeOne = (): Block => held.splice(Math.floor(draw() * held.length), 1)[0]!;
   for (let count = 2 + Math.floor(draw() * 3); count > 0; count--) {
     const at = { resultOf: operations.length };
-    const what = held.length === 0 ? 0 : Math.floor(draw() * 9);
+    const what = held.length === 0 ? 0 : Math.floor(draw() * 10);
     if (what < 3) {
       operations.push({ kind: "alloc", sizeBytes: pick(draw, sizes), isOwned: draw() < 0.4 });
       held.push(at);
@@ -52,6 +53,7 @@ function drawOperations(
       held.push(at);
     } else if (what < 7) operations.push({ kind: "adopt", block: pick(draw, held) });
     else if (what < 8) operations.push({ kind: "share", block: pick(draw, held) });
+    else if (what < 9) operations.push({ kind: "grow", pages: mostPages });
     else if (draw() < 0.5) operations.push({ kind: "getRoot", name: "one" });
     else
       operations.push({ kind: "setRoot", name: pick(draw, rootNames), block: pick(draw, [named, named, 0]) });
@@ -66,8 +68,9 @@ export function randomRace(heap: HeapKind, seed: number): Race {
     name: `${seed}`,
     heap,
     pages: heap === "slab" ? 8 : 2,
+    sparePages: 1,
     isTight: true,
-    setUp(enterSlot) {
+    setUp(enterSlot, world) {
       const draw = makeDraw(seed);
       const count = draw() < 0.6 ? 2 : 3;
       const cores = Array.from({ length: count }, (_none, slot): HeapCore => enterSlot(slot));
@@ -81,7 +84,7 @@ export function randomRace(heap: HeapKind, seed: number): Race {
       );
       const programs = given.map((blocks, slot) => {
         const held = blocks.filter((block) => block !== 0);
-        return drawOperations(draw, sizes, held, cores[slot]!.alloc(small) >>> 0);
+        return drawOperations(draw, sizes, held, cores[slot]!.alloc(small) >>> 0, sizePagesOf(world) + 1);
       });
       return programs;
     },

@@ -13,8 +13,9 @@ import { shrink } from "./shrink.ts";
 import type { Tally, Violation } from "./tally.ts";
 
 export interface RaceOptions {
-  /** A race that has more states is gone through up to three preemptions instead. */
+  /** A race of two that has more states is gone through up to three preemptions instead, one of three up to two. */
   readonly mostStates: number;
+  readonly mostStatesOfThree: number;
   /** Of the deaths that differ, one in so many is tried; 0 = none. */
   readonly deathStride: number;
   /** True: stop here. */
@@ -85,17 +86,23 @@ function makeDeathFilter(stage: Stage, stride: number): (view: View, index: numb
 }
 
 /** Searches of one race's schedules, which share what they find out. */
-type Search = (mostStates: number, preemptions?: number) => boolean;
+interface Search {
+  readonly participants: number;
+  run(mostStates: number, preemptions?: number): boolean;
+}
 
-/** Each search returns whether it has gone through all, and throws FoundError. */
+/** Each run returns whether it has gone through all, and throws FoundError. */
 function makeSearch(race: Race, tally: Tally, options: RaceOptions): Search {
   const stage = prepareRace(race);
   stage.begin();
   const known = new Set<number>();
   const isNewDeath = makeDeathFilter(stage, options.deathStride);
   const touches = makeTouches(stage.world.memory);
-  return (mostStates, preemptions) =>
-    search({ stage, known, isNewDeath, touches, tally, options }, mostStates, preemptions);
+  const searching = { stage, known, isNewDeath, touches, tally, options };
+  return {
+    participants: stage.participants.length,
+    run: (mostStates, preemptions) => search(searching, mostStates, preemptions),
+  };
 }
 
 interface Searching {
@@ -142,8 +149,9 @@ function search(searching: Searching, mostStates: number, preemptions: number | 
   return explored.isWhole;
 }
 
-/** What a race too large to be gone through whole is gone through to. */
-export const PREEMPTIONS = 3;
+/** What a race of two that is too large to be gone through whole is gone through to, and one of three. */
+const PREEMPTIONS = 3;
+const PREEMPTIONS_OF_THREE = 2;
 
 /** Of a failing race, the schedule with the fewest preemptions that shows it; else the one that was found. */
 function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundError): FoundError {
@@ -151,7 +159,7 @@ function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundEr
   const searchAgain = makeSearch(race, tally, options);
   for (let preemptions = 0; preemptions <= PREEMPTIONS; preemptions++) {
     try {
-      searchAgain(200_000, preemptions);
+      searchAgain.run(200_000, preemptions);
     } catch (error) {
       if (error instanceof FoundError) return error;
       throw error;
@@ -164,9 +172,10 @@ function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundEr
 export function runRace(race: Race, tally: Tally, options: RaceOptions): void {
   tally.operations++;
   try {
-    const goThrough = makeSearch(race, tally, options);
-    if (goThrough(options.mostStates)) return;
-    if (goThrough(Infinity, PREEMPTIONS)) tally.bounded++;
+    const whole = makeSearch(race, tally, options);
+    const isPair = whole.participants === 2;
+    if (whole.run(isPair ? options.mostStates : options.mostStatesOfThree)) return;
+    if (whole.run(Infinity, isPair ? PREEMPTIONS : PREEMPTIONS_OF_THREE)) tally.bounded++;
     else tally.cut++;
   } catch (error) {
     if (!(error instanceof FoundError)) throw error;

@@ -38,8 +38,20 @@ export interface Watcher {
 }
 
 /** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
-export const usual = { deathStride: 24, mostStates: 100_000, randomRaces: 300, randomSchedules: 12 };
-const deep = { deathStride: 1, mostStates: 2_000_000, randomRaces: Infinity, randomSchedules: 40 };
+export const usual = {
+  deathStride: 32,
+  mostStates: 100_000,
+  mostStatesOfThree: 20_000,
+  randomRaces: 300,
+  randomSchedules: 12,
+};
+const deep = {
+  deathStride: 1,
+  mostStates: 2_000_000,
+  mostStatesOfThree: 2_000_000,
+  randomRaces: Infinity,
+  randomSchedules: 40,
+};
 
 /** The same of races of the synchronisation objects. */
 export const usualSync = { mostStates: 8000, preemptions: 1 };

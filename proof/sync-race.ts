@@ -208,6 +208,7 @@ export function prepareSyncRace(race: SyncRace): SyncStage {
     const slot = slotOf(index);
     enter(world, slot);
     const made = makeParticipant(slot, { ...around, module: moduleOf("sync"), areaOffset: areaAt(index) });
+    made.core.setMapped(world.geometry.sizePages);
     assert.equal(made.core.attach(), 0);
     const core = made.core as unknown as SyncCore;
     if (index !== heir) core.join(slot);
@@ -222,6 +223,7 @@ export function prepareSyncRace(race: SyncRace): SyncStage {
     const slot = programs.length;
     enter(world, slot);
     const made = makeParticipant(slot, { ...around, module: moduleOf("segment"), areaOffset: areaAt(slot) });
+    made.core.setMapped(world.geometry.sizePages);
     assert.equal(made.core.attach(), 0);
     made.core.takeSlot(slot, 1000 + slot, 1, 0, 1);
     participants.push(made);

@@ -19,7 +19,7 @@ export interface Tally {
   steps: number;
   /** Deaths in the middle of them. */
   deaths: number;
-  /** Races that were too large to be gone through whole: they were up to three preemptions. */
+  /** Races that were too large to be gone through whole: they were up to two or three preemptions. */
   bounded: number;
   /** Races that were not even that: it was told to stop. */
   cut: number;

@@ -12,6 +12,7 @@ const entries = {
   os: "os/index",
   region: "region/index",
   heap: "heap/index",
+  sync: "sync/index",
   inspect: "inspect/index",
   auto: "auto",
 };

@@ -10,7 +10,7 @@ import { isMain, root } from "./lib/project.mjs";
 import { fingerprint, isStale, markFresh, markStale } from "./lib/stale.mjs";
 
 const folder = join(root, "dist", "core");
-const modules = ["segment", "slab", "buddy", "first-fit", "sync"];
+const modules = ["segment", "slab", "buddy", "first-fit", "sync", "channel"];
 const tools = ["build-proof.mjs", "lib/instrument.mjs"].map((name) => join(root, "scripts", name));
 
 const inCore = (name, kind) => join(folder, `${name}${kind}.wasm`);

@@ -8,7 +8,8 @@
  * environment.ts), and SHOAL_DEBUG_FILE, a file for what the heap looks like when this process ends.
  */
 import { isMainThread, threadId } from "node:worker_threads";
-import { environmentOptions, Heap } from "./heap/index.ts";
+import { Heap } from "./data/index.ts";
+import { environmentOptions } from "./heap/index.ts";
 import { writeDebugFile } from "./inspect/index.ts";
 
 const { name, options } = environmentOptions();

@@ -44,6 +44,13 @@ export const ERROR_CODES = {
     "The call would have blocked the event loop of a main thread, and `warn` was set; use await.",
   ERR_SHOAL_ABORTED: "An AbortSignal ended the wait; `cause` is the signal's reason.",
   ERR_SHOAL_BROKEN: "A party of the barrier has died, or the barrier was reset; call reset() and begin anew.",
+  ERR_SHOAL_FULL: "The channel has no room, and was made to fail then; receive something, or make it larger.",
+  ERR_SHOAL_ENDED: "The channel was ended: nothing more is sent, and what was sent has been received.",
+  ERR_SHOAL_TAKEN: "Somebody has that end of the ring, or both sides of the port; wait, or choose another.",
+  ERR_SHOAL_DISCONNECTED:
+    "The subscriber was too slow for its topic, and asked to be disconnected then; subscribe anew.",
+  ERR_SHOAL_CODEC:
+    "The message is nothing that the channel's codec can write or read, or the codec is not there.",
   ERR_SHOAL_CLOSED: "The object was closed or unmapped before this call.",
   ERR_SHOAL_DAMAGED: "The segment was truncated underneath this process; its content is lost: close it.",
   ERR_SHOAL_CORRUPT:

@@ -4,7 +4,33 @@
  */
 export { ERROR_CODES, ShoalError } from "./errors.ts";
 export type { ErrorDetails, ShoalErrorCode } from "./errors.ts";
-export { asHandle, environmentOptions, Heap } from "./heap/index.ts";
+export { Heap } from "./data/heap.ts";
+export type {
+  Channel,
+  ChannelOptions,
+  ChannelStats,
+  Codec,
+  CodecName,
+  Loan,
+  Message,
+  Overflow,
+  Port,
+  PortEvent,
+  PortOptions,
+  Queue,
+  ReadableOptions,
+  Ring,
+  SubscribeOptions,
+  SubscriberPolicy,
+  SubscriberStats,
+  Subscription,
+  Topic,
+  TopicOptions,
+  TopicStats,
+  TransferList,
+  WritableOptions,
+} from "./data/channel/index.ts";
+export { asHandle, environmentOptions } from "./heap/index.ts";
 export type {
   AllocatorName,
   AllocOptions,
@@ -37,3 +63,23 @@ export type {
   RegionSummary,
   SharedMemory,
 } from "./region/index.ts";
+export type {
+  AwaitOptions,
+  Barrier,
+  BarrierOptions,
+  BlockOptions,
+  Condition,
+  Counter,
+  EventOptions,
+  Hold,
+  Holder,
+  Mutex,
+  MutexOptions,
+  Once,
+  OnceState,
+  Place,
+  RwLock,
+  Semaphore,
+  SemaphoreOptions,
+  SharedEvent,
+} from "./sync/index.ts";

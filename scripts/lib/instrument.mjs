@@ -66,6 +66,7 @@ function stopBeforeAccesses(func, checkpoint) {
   const rewrite = (node, depth) => {
     if (!Array.isArray(node)) return node;
     if (node[0] === "call" && node[1] === checkpoint) return ["global.set", "$site", node[2]];
+    if (node[0] === "memory.size") return ["global.get", "$mapped"];
     const access = typeof node[0] === "string" ? accessOf(node[0]) : undefined;
     if (access === undefined) return node.map((part) => rewrite(part, depth));
     const attributes = node.slice(1).filter((part) => !Array.isArray(part));
@@ -138,6 +139,16 @@ function globalsToMemory(globals) {
   return [make("saveGlobals", save), make("loadGlobals", load), size];
 }
 
+/** How many pages the participant can reach: all have one memory, so each is told by the exported `setMapped(pages)`. */
+const mapped = ["global", "$mapped", ["mut", "i32"], ["i32.const", "0"]];
+const setMapped = [
+  "func",
+  "$setMapped",
+  ["export", '"setMapped"'],
+  ["param", "$pages", "i32"],
+  ["global.set", "$mapped", ["local.get", "$pages"]],
+];
+const getMapped = ["func", "$mapped", ["export", '"mapped"'], ["result", "i32"], ["global.get", "$mapped"]];
 /** Exported function `sleep(at, seen)`: reads the word at `at`, which is to be done when it is not `seen` (proof/explore.ts). */
 const sleepOn = (checkpoint) => [
   "func",
@@ -181,7 +192,7 @@ export function makeCoroutine(bytes) {
   const parts = takeApart(bytes);
   const isCheckpoint = (part) => isOf(part, "import") && part[2] === '"checkpoint"';
   const checkpoint = parts.find(isCheckpoint)[3][1];
-  const globals = parts.filter((part) => isOf(part, "global"));
+  const globals = [...parts.filter((part) => isOf(part, "global")), mapped];
   const sleep = sleepOn(checkpoint);
   const access = ["func", "$access", ["param", "i32", "i32", "i32", "i32", "i32"]];
   const stopping = [...parts, sleep].map((part) => {
@@ -190,5 +201,8 @@ export function makeCoroutine(bytes) {
   });
   const site = ["global", "$site", ["mut", "i32"], ["i32.const", "0"]];
   binaryen.setPassArgument("asyncify-imports", "env.access");
-  return assemble([...stopping, site, ...globalsToMemory(globals)], ["asyncify"]);
+  return assemble(
+    [...stopping, site, mapped, setMapped, getMapped, ...globalsToMemory(globals)],
+    ["asyncify"],
+  );
 }

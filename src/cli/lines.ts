@@ -1,191 +1,161 @@
 /**
- * Lines from writers to a reader through one segment: what `shoal write` and `shoal read` stand on. It is the lesson's
- * message struct with a clear-to-send flag, done right: the struct is a ring of bytes, the flag is how far the reader
- * has acknowledged, and whoever has to wait sleeps on a futex word that the other side changes and wakes.
+ * Lines from writers to a reader through one heap: what `shoal write` and `shoal read` stand on. It is the lesson's message
+ * struct with a clear-to-send flag, done right: the struct is a queue, and nobody polls for the flag.
  *
- *     0    magic u32          4  format u32
- *     64   head u32           68  published: changes with each commit and each writer's coming and going (futex word)
- *     128  tail u32           132 acknowledged: changes with each acknowledgement (futex word)
- *     192  readers asleep     196 writers asleep (each 0 or 1)    200 joined: writers that ever came
- *     256  writers' turn      320 readers' turn      384 door     (each: holder's token, then "somebody waits")
- *     448  capacity of the ring in bytes, a power of two; 0 = DEFAULT_RING_BYTES
- *     512  members: a token for each participant slot that takes part             (64 words)
- *     768  writers: the same, for those whose input has not ended                 (64 words)
- *     4096 the ring
+ *     lines     queue         one message a line; what a reader that dies had not passed on is given back
+ *     reader    mutex         its holder is the one reader
+ *     writers   semaphore     one permit for each writer whose input has not ended: those of the dead come back
+ *     joined    counter       writers that ever came
+ *     members   semaphore     one permit for each who takes part
+ *     door      mutex         held by who comes or goes: the last one to leave removes the heap
  *
- * A frame is a word, `length | kind`, and that many bytes, padded to a multiple of 4. Head and tail count bytes since
- * the beginning, modulo 2^32.
+ * A message is its kind, one byte, and the line without its newline. The last of a writer's messages is END with the handle of an
+ * event, which the reader sets when all that came before has been passed on; for that the writer waits.
  *
- * Invariants: tail <= head <= tail + capacity. From tail to head there are whole frames. Only the holder of the writers'
- * turn changes head, capacity and the bytes outside tail..head; only the holder of the readers' turn changes tail.
- * Capacity changes only while head = tail.
- *
- * Linearisation points: a batch of lines is sent by the one store of head, and received by the one store of tail, which
- * comes after the lines were written to where they go.
- *
- * Crash story: a writer killed before its store of head has sent nothing: the next one writes over the bytes. A reader
- * killed before its store of tail has received nothing: the next one starts with the same line. A turn whose holder is
- * dead is taken over by whoever waits for it: waits last at most LIVENESS_MS, then the holder is looked for among the
- * region's participants. A dead writer's entry is cleared by the reader in the same way, so it counts as ended. A
- * wake-up that died with the one who owed it costs the sleeper at most LIVENESS_MS. The last member to leave retires and
- * unlinks the segment inside the door's turn; who comes in behind it finds it retired and makes a new one. If all were
- * killed, the segment stays, and the next reader goes on where the last one was.
+ * Deaths cost nothing: a writer's that dies in the middle of a line is passed over, and its permits come back; a reader's
+ * lines that it has not passed on are the next reader's. If all are killed the heap stays, and the next reader goes on where the
+ * last one was.
  */
-import { shoalError } from "../errors.ts";
-import { futexWaitAsync, futexWake } from "../os/index.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Heap } from "../data/index.ts";
+import type { Message, Queue } from "../data/index.ts";
+import { ShoalError, shoalError } from "../errors.ts";
+import { asHandle } from "../heap/index.ts";
 import { Region } from "../region/index.ts";
-import type { ParticipantInfo } from "../region/index.ts";
-import {
-  ACKNOWLEDGED,
-  align,
-  CAPACITY,
-  capacityOf,
-  CONTROL_WORDS,
-  DEFAULT_RING_BYTES,
-  DOOR,
-  END,
-  FORMAT,
-  FORMAT_VALUE,
-  FRAME_WORD_BYTES,
-  HEAD,
-  JOINED,
-  LARGEST_RING_BYTES,
-  layRing,
-  MAGIC,
-  MAGIC_VALUE,
-  MEMBERS,
-  PUBLISHED,
-  READERS_ASLEEP,
-  READERS_TURN,
-  refreshRing,
-  RING_OFFSET,
-  stage,
-  TABLE_COUNT,
-  TAIL,
-  takeFrames,
-  WRITERS,
-  WRITERS_ASLEEP,
-  WRITERS_TURN,
-} from "./line-ring.ts";
-import type { Batch, LineEnd, Message } from "./line-ring.ts";
+import type { Counter, Hold, Mutex, Semaphore } from "../sync/index.ts";
 
-/** How long anybody sleeps before looking whether the others live. */
-export const LIVENESS_MS = 1000;
+/** How often a reader that waits looks whether the writers still live, and a joiner whether the heap is ready. */
+const LOOK_MS = 100;
 
-function tokenOf(participant: ParticipantInfo): number {
-  return ((participant.epoch & 0x1fffff) << 10) | (participant.index + 1);
+/** How long a heap may take to become one that passes lines. */
+const READY_MS = 1000;
+
+const MOST_PARTICIPANTS = 60;
+const MOST_MEMBERS = 1024;
+const SPAN_BYTES = 2 ** 31;
+const LARGEST_LINE_BYTES = 2 ** 30;
+
+/** What a message is. */
+export const LINE = 0;
+/** A line that the input's end ended, without a newline. */
+export const BARE_LINE = 1;
+const END = 2;
+
+const NEWLINE = 10;
+
+/** What is sent: a line's bytes without the newline. */
+export interface Line {
+  readonly kind: typeof LINE | typeof BARE_LINE;
+  readonly bytes: Uint8Array;
 }
 
-function isAlive(region: Region, token: number): boolean {
-  return region.participants().some((one) => one.alive && tokenOf(one) === token);
+/** This process's end of the channel. */
+export interface LineEnd {
+  readonly heap: Heap;
+  readonly lines: Queue<Uint8Array>;
+  readonly reader: Mutex;
+  readonly writers: Semaphore;
+  readonly members: Semaphore;
+  readonly joined: Counter;
+  readonly door: Mutex;
+  readonly membership: Hold;
+  /** A writer's, until its input has ended. */
+  writing: Hold | undefined;
+  /** Ends all waits. */
+  readonly stop: AbortController;
+  /** Reader: a writer has been seen, so that "no writers" means that the input has ended. */
+  hasSeenWriter: boolean;
+  readonly joinedBefore: number;
+  /** How many writers had died when that was told last. */
+  deadTold: number;
 }
 
-// Turns
-
-/**
- * Takes a turn, waiting as long as its holder lives. Takes over from a dead holder.
- *
- * @param patient go on waiting though the end was stopped
- * @returns false: stopped
- */
-async function takeTurn(end: LineEnd, turn: number, patient = false): Promise<boolean> {
-  const { region, words, token } = end;
-  let mayBeDead = true;
-  for (;;) {
-    const holder = Atomics.compareExchange(words, turn, 0, token);
-    if (holder === 0) return true;
-    if (end.isStopped && !patient) return false;
-    if (mayBeDead && !isAlive(region, holder)) {
-      if (Atomics.compareExchange(words, turn, holder, token) === holder) return true;
-      continue;
-    }
-    // SYNC with giveTurn, which clears the holder before it looks at this flag.
-    Atomics.store(words, turn + 1, 1);
-    mayBeDead = (await futexWaitAsync(words, turn, holder, { timeoutMs: LIVENESS_MS })) === "timed-out";
+/** Runs a wait; undefined when stop() ended it. */
+async function unlessStopped<T>({ stop }: LineEnd, wait: Promise<T>): Promise<T | undefined> {
+  try {
+    return await wait;
+  } catch (error) {
+    if (stop.signal.aborted && error instanceof ShoalError && error.code === "ERR_SHOAL_ABORTED")
+      return undefined;
+    throw error;
   }
-}
-
-/** SYNC with takeTurn: one that set the flag before this store of 0 is woken, a later one does not go to sleep. */
-function giveTurn(end: LineEnd, turn: number): void {
-  Atomics.store(end.words, turn, 0);
-  if (Atomics.exchange(end.words, turn + 1, 0) === 1) futexWake(end.words, turn);
 }
 
 // Coming and going
 
-/** The first of all writes the magic; others wait until it is there. */
-async function checkFormat(region: Region, words: Int32Array): Promise<void> {
-  if (region.created) {
-    Atomics.store(words, FORMAT, FORMAT_VALUE);
-    Atomics.store(words, MAGIC, MAGIC_VALUE);
-    futexWake(words, MAGIC);
+/** Makes the objects, or waits until whoever makes the heap has. A heap that is for something else is left alone. */
+async function checkKind(heap: Heap): Promise<void> {
+  const { name, created } = heap.region;
+  if (created) return;
+  for (let leftMs = READY_MS; leftMs > 0; leftMs -= LOOK_MS / 10) {
+    if (heap.roots.get("door") !== 0) return;
+    await sleep(LOOK_MS / 10);
   }
-  if (Atomics.load(words, MAGIC) === 0) await futexWaitAsync(words, MAGIC, 0, { timeoutMs: LIVENESS_MS });
-  if (Atomics.load(words, MAGIC) === MAGIC_VALUE && Atomics.load(words, FORMAT) === FORMAT_VALUE) return;
-  throw shoalError(
-    "ERR_SHOAL_FORMAT",
-    `${region.name} is a segment, but nothing that passes lines; choose another name`,
-    {
-      name: region.name,
-    },
-  );
+  const message = `${name} is a heap, but nothing that passes lines; choose another name`;
+  throw shoalError("ERR_SHOAL_FORMAT", message, { name });
 }
 
-async function enter(region: Region, isWriter: boolean): Promise<LineEnd | undefined> {
-  const words = region.words(0, CONTROL_WORDS);
-  await checkFormat(region, words);
-  const self = region.participants().find((one) => one.self)!;
-  const token = tokenOf(self);
-  const end: LineEnd = {
-    region,
-    words,
-    token,
-    isWriter,
-    ...layRing(region, DEFAULT_RING_BYTES),
-    isStopped: false,
-    hasSeenWriter: false,
-    joinedBefore: Atomics.load(words, JOINED),
-    deadAtEntry: 0,
-  };
-  await takeTurn(end, DOOR, true);
-  try {
-    if (region.retired) return undefined;
-    end.deadAtEntry = clearDeadWriters(end);
+/** Takes part from now on. Undefined: the last one has just left, and the heap goes. */
+async function enter(heap: Heap, isWriter: boolean): Promise<LineEnd | undefined> {
+  const lines = heap.queue<Uint8Array>("lines", {
+    capacity: 4096,
+    messageBytes: 112,
+    codec: "raw",
+    redeliver: true,
+  });
+  const reader = heap.mutex("reader", { fair: true });
+  const writers = heap.semaphore("writers", { permits: MOST_MEMBERS });
+  const members = heap.semaphore("members", { permits: MOST_MEMBERS });
+  const joined = heap.counter("joined");
+  // The last one: it says that the others are there.
+  const door = heap.mutex("door");
+  return door.run(async () => {
+    if (heap.region.retired) return undefined;
+    const end: LineEnd = {
+      heap,
+      lines,
+      reader,
+      writers,
+      members,
+      joined,
+      door,
+      membership: await members.acquire(),
+      writing: undefined,
+      stop: new AbortController(),
+      hasSeenWriter: false,
+      joinedBefore: joined.value,
+      deadTold: writers.stats().abandoned,
+    };
     hasEnded(end); // notes whether there is a writer
-    Atomics.store(words, MEMBERS + self.index, token);
     if (isWriter) {
-      Atomics.store(words, WRITERS + self.index, token);
-      Atomics.add(words, JOINED, 1);
-      tellReaders(end);
+      end.writing = await writers.acquire();
+      joined.add();
     }
     return end;
-  } finally {
-    giveTurn(end, DOOR);
-  }
+  });
 }
 
 /**
  * Joins the channel `name`, making it when there is none.
  *
- * @throws ERR_SHOAL_FORMAT when the segment is another kind of thing, and what Region.openOrCreate throws
+ * @throws ERR_SHOAL_FORMAT when the heap is for something else, and what Heap.openOrCreate throws
  */
 export async function joinLines(name: string, role: "writer" | "reader"): Promise<LineEnd> {
   for (;;) {
-    const sizeBytes = RING_OFFSET + DEFAULT_RING_BYTES;
-    const region = Region.openOrCreate(name, { sizeBytes, maxParticipants: TABLE_COUNT - 4 });
+    const heap = Heap.openOrCreate(name, { spanBytes: SPAN_BYTES, maxParticipants: MOST_PARTICIPANTS });
     let end: LineEnd | undefined;
     try {
-      if (region.sizeBytes < sizeBytes) await checkFormat(region, region.words(0, 2));
-      end = await enter(region, role === "writer");
+      await checkKind(heap);
+      end = await enter(heap, role === "writer");
       if (end !== undefined) return end;
     } finally {
-      if (end === undefined) region.close();
+      if (end === undefined) heap.close();
     }
   }
 }
 
-/** Whether the channel's name still leads to this segment: somebody may have removed it and made another. */
-function isNamed(region: Region): boolean {
+/** Whether the channel's name still leads to this heap: somebody may have removed it and made another. */
+function isNamed({ region }: Heap): boolean {
   return Region.list({ backend: region.backend }).some(
     (one) => one.name === region.name && one.uuid === region.uuid,
   );
@@ -193,163 +163,86 @@ function isNamed(region: Region): boolean {
 
 /** Leaves the channel; the last one to leave removes it. True: it did. */
 export async function leaveLines(end: LineEnd): Promise<boolean> {
-  const { region, words, token } = end;
-  endInput(end);
-  await takeTurn(end, DOOR, true);
-  try {
-    Atomics.store(words, MEMBERS + region.slotIndex, 0);
-    const tokens = new Set(words.subarray(MEMBERS, MEMBERS + TABLE_COUNT));
-    const isLast = !region
-      .participants()
-      .some((one) => one.alive && tokens.has(tokenOf(one)) && tokenOf(one) !== token);
-    if (isLast && isNamed(region)) region.unlink();
-    return isLast;
-  } finally {
-    giveTurn(end, DOOR);
-    region.close();
-  }
+  const { heap, members, door } = end;
+  end.writing?.release();
+  end.writing = undefined;
+  const isLast = await door.run(() => {
+    end.membership.release();
+    heap.recover();
+    const isAlone = members.available === members.permits;
+    if (isAlone && isNamed(heap)) heap.unlink();
+    return isAlone;
+  });
+  heap.close();
+  return isLast;
 }
 
 /** Ends all waits of this end of the channel, from a signal's handler say. */
-export function stopLines(end: LineEnd): void {
-  end.isStopped = true;
-  for (const word of [PUBLISHED, ACKNOWLEDGED]) {
-    Atomics.add(end.words, word, 1);
-    futexWake(end.words, word);
-  }
-  for (const turn of [WRITERS_TURN, READERS_TURN]) futexWake(end.words, turn);
+export function stopLines({ stop }: LineEnd): void {
+  stop.abort();
 }
 
-/** Whether lines were sent that nobody has acknowledged. */
-export function hasUnread({ words }: LineEnd): boolean {
-  return Atomics.load(words, HEAD) !== Atomics.load(words, TAIL);
+/** Whether lines were sent that nobody has received. */
+export function hasUnread({ lines }: LineEnd): boolean {
+  return lines.depth > 0;
 }
 
 // Writing
 
-/** SYNC with the sleep in receiveLines: the event changes first, then the flag is looked at. */
-function tellReaders({ words }: LineEnd): void {
-  Atomics.add(words, PUBLISHED, 1);
-  if (Atomics.exchange(words, READERS_ASLEEP, 0) === 1) futexWake(words, PUBLISHED);
+function messageOf(kind: number, bytes: Uint8Array): Uint8Array {
+  const message = new Uint8Array(bytes.length + 1);
+  message[0] = kind;
+  message.set(bytes, 1);
+  return message;
 }
 
-function commit(end: LineEnd, head: number): void {
-  if (Atomics.load(end.words, HEAD) === (head | 0)) return;
-  Atomics.store(end.words, HEAD, head | 0);
-  tellReaders(end);
-}
-
-function usedBytes(words: Int32Array, head: number): number {
-  return (head - Atomics.load(words, TAIL)) >>> 0;
-}
-
-/** Waits until `isDone`, looking again after each acknowledgement. False: stopped. */
-async function awaitAcknowledged(end: LineEnd, isDone: () => boolean): Promise<boolean> {
-  const { words } = end;
-  for (;;) {
-    const seen = Atomics.load(words, ACKNOWLEDGED);
-    if (isDone()) return true;
-    if (end.isStopped) return false;
-    // SYNC with acknowledge: the flag first, then the event is compared by the kernel.
-    Atomics.store(words, WRITERS_ASLEEP, 1);
-    await futexWaitAsync(words, ACKNOWLEDGED, seen, { timeoutMs: LIVENESS_MS });
-  }
-}
-
-/** Makes the ring large enough for a line that does not fit. The caller has the writers' turn. */
-async function enlarge(end: LineEnd, head: number, frameBytes: number): Promise<boolean> {
-  if (frameBytes > LARGEST_RING_BYTES) {
-    throw shoalError(
-      "ERR_SHOAL_SIZE",
-      `a line of ${frameBytes} bytes is too long: at most ${LARGEST_RING_BYTES}`,
-      {
-        lengthBytes: frameBytes,
-        mostBytes: LARGEST_RING_BYTES,
-      },
-    );
-  }
-  if (!(await awaitAcknowledged(end, () => usedBytes(end.words, head) === 0))) return false;
-  let capacity = capacityOf(end.words);
-  while (capacity < frameBytes) capacity *= 2;
-  end.region.grow(RING_OFFSET + capacity);
-  Atomics.store(end.words, CAPACITY, capacity);
-  refreshRing(end);
-  return true;
-}
-
-async function sendInTurn(end: LineEnd, messages: readonly Message[]): Promise<boolean> {
-  const { words } = end;
-  let capacity = refreshRing(end);
-  let head = Atomics.load(words, HEAD);
-  let room = capacity - usedBytes(words, head);
-  for (const message of messages) {
-    const frameBytes = FRAME_WORD_BYTES + align(message.bytes.length);
-    if (frameBytes > room) {
-      commit(end, head);
-      if (frameBytes > capacity && !(await enlarge(end, head, frameBytes))) return false;
-      capacity = end.ring.length;
-      const fits = (): boolean => capacity - usedBytes(words, head) >= frameBytes;
-      if (!(await awaitAcknowledged(end, fits))) return false;
-      room = capacity - usedBytes(words, head);
+/** Sends lines in order; waits for room. False: stopped, and only the first of them may have been sent. */
+export async function sendLines(end: LineEnd, lines: Iterable<Line>): Promise<boolean> {
+  const { signal } = end.stop;
+  for (const { kind, bytes } of lines) {
+    if (bytes.length > LARGEST_LINE_BYTES) {
+      const numbers = { lengthBytes: bytes.length, mostBytes: LARGEST_LINE_BYTES };
+      throw shoalError(
+        "ERR_SHOAL_SIZE",
+        `a line of ${bytes.length} bytes is too long: at most ${LARGEST_LINE_BYTES}`,
+        numbers,
+      );
     }
-    head = stage(end, head, message);
-    room -= frameBytes;
+    const message = messageOf(kind, bytes);
+    if (end.lines.trySend(message)) continue;
+    const sent = end.lines.send(message, { signal }).then(() => true);
+    if ((await unlessStopped(end, sent)) === undefined) return false;
   }
-  commit(end, head);
-  return true;
+  return !signal.aborted;
 }
 
-/**
- * Sends messages in order, with no other writer's in between except where the ring was full; waits for room. False: stopped,
- * and only the first of them may have been sent.
- */
-export async function sendLines(end: LineEnd, messages: readonly Message[]): Promise<boolean> {
-  if (!(await takeTurn(end, WRITERS_TURN))) return false;
-  try {
-    return await sendInTurn(end, messages);
-  } finally {
-    giveTurn(end, WRITERS_TURN);
-  }
-}
-
-function endInput(end: LineEnd): void {
-  if (!end.isWriter) return;
-  // After the last commit: a reader that finds no writers finds every line of theirs.
-  Atomics.store(end.words, WRITERS + end.region.slotIndex, 0);
-  tellReaders(end);
-}
-
-/** Says that this writer's input has ended, and waits until everything it sent is acknowledged. False: stopped. */
+/** Says that this writer's input has ended, and waits until everything it sent has been passed on. False: stopped. */
 export async function finishLines(end: LineEnd): Promise<boolean> {
-  if (!(await sendLines(end, [{ kind: END, bytes: new Uint8Array(0) }]))) return false;
-  const last = Atomics.load(end.words, HEAD);
-  endInput(end);
-  return awaitAcknowledged(end, () => ((last - Atomics.load(end.words, TAIL)) | 0) <= 0);
+  const { heap, lines, stop } = end;
+  const { signal } = stop;
+  const done = heap.event();
+  const handle = new Uint8Array(Uint32Array.of(done.handle).buffer);
+  const finish = async (): Promise<true> => {
+    await lines.send(messageOf(END, handle), { signal });
+    end.writing?.release();
+    end.writing = undefined;
+    await done.wait({ signal });
+    return true;
+  };
+  return (await unlessStopped(end, finish())) === true;
 }
 
 // Reading
 
-/** Clears the entries of writers that have died; returns how many there were. */
-function clearDeadWriters({ region, words }: LineEnd): number {
-  let count = 0;
-  for (let index = WRITERS; index < WRITERS + TABLE_COUNT; index++) {
-    const token = Atomics.load(words, index);
-    if (token === 0 || isAlive(region, token)) continue;
-    if (Atomics.compareExchange(words, index, token, 0) === token) count++;
-  }
-  return count;
-}
-
 /** Whether writers have come, all have gone, and nothing of theirs is left. */
 function hasEnded(end: LineEnd): boolean {
-  const { words } = end;
-  if (Atomics.load(words, JOINED) !== end.joinedBefore) end.hasSeenWriter = true;
-  for (let index = WRITERS; index < WRITERS + TABLE_COUNT; index++) {
-    if (Atomics.load(words, index) === 0) continue;
+  const { writers, joined, lines } = end;
+  if (joined.value !== end.joinedBefore) end.hasSeenWriter = true;
+  if (writers.available < writers.permits) {
     end.hasSeenWriter = true;
     return false;
   }
-  return end.hasSeenWriter && !hasUnread(end);
+  return end.hasSeenWriter && lines.depth === 0;
 }
 
 /** How a reader is to wait. */
@@ -362,41 +255,91 @@ export interface ReceiveOptions {
   readonly onDead: (count: number) => void;
 }
 
-/** Becomes the channel's one reader, when the one before has left or died. False: stopped. */
-export async function beginReading(end: LineEnd): Promise<boolean> {
-  return takeTurn(end, READERS_TURN);
+/** Becomes the channel's one reader, when the one before has left or died; undefined when it was stopped. */
+export function beginReading(end: LineEnd): Promise<Hold | undefined> {
+  return unlessStopped(end, end.reader.lock({ signal: end.stop.signal }));
 }
 
-export function endReading(end: LineEnd): void {
-  giveTurn(end, READERS_TURN);
+/** Lines as they come out: their bytes, newlines included; to be acknowledged when they are where they should be. */
+export interface Batch {
+  readonly bytes: Buffer;
+  readonly lineCount: number;
+  readonly messages: readonly Message<Uint8Array>[];
+}
+
+/** The next message; undefined when there is none for a while, or the end was stopped. */
+async function borrowNext({ lines, stop }: LineEnd): Promise<Message<Uint8Array> | undefined> {
+  try {
+    return await lines.borrowAsync({ timeoutMs: LOOK_MS, signal: stop.signal });
+  } catch (error) {
+    const code = error instanceof ShoalError ? error.code : "";
+    if (code === "ERR_SHOAL_TIMEOUT" || code === "ERR_SHOAL_ABORTED") return undefined;
+    throw error;
+  }
+}
+
+function isEnd({ bytes }: Message<Uint8Array>): boolean {
+  return bytes[0] === END;
+}
+
+/** `first` and what is there behind it, within the limit. */
+function batchOf(end: LineEnd, first: Message<Uint8Array>, limitBytes: number): Batch {
+  const messages: Message<Uint8Array>[] = [];
+  let length = 0;
+  for (let next: Message<Uint8Array> | undefined = first; next !== undefined; next = end.lines.tryBorrow()) {
+    const bytes = isEnd(next) ? 0 : next.bytes.length - (next.bytes[0] === LINE ? 0 : 1);
+    if (messages.length > 0 && length + bytes > limitBytes) {
+      next.giveBack();
+      break;
+    }
+    messages.push(next);
+    length += bytes;
+  }
+  const bytes = Buffer.allocUnsafe(length);
+  let at = 0;
+  let lineCount = 0;
+  for (const message of messages) {
+    if (isEnd(message)) continue;
+    lineCount++;
+    bytes.set(message.bytes.subarray(1), at);
+    at += message.bytes.length - 1;
+    if (message.bytes[0] === LINE) bytes[at++] = NEWLINE;
+  }
+  return { bytes, lineCount, messages };
 }
 
 /** The next lines, or undefined when the input has ended or the end was stopped. The caller has begun reading. */
 export async function receiveLines(end: LineEnd, options: ReceiveOptions): Promise<Batch | undefined> {
-  const { words } = end;
   for (;;) {
-    if (end.isStopped) return undefined;
-    const seen = Atomics.load(words, PUBLISHED);
-    const batch = takeFrames(end, options.limitBytes);
-    if (batch !== undefined) {
+    if (end.stop.signal.aborted) return undefined;
+    const first = end.lines.tryBorrow() ?? (await borrowNext(end));
+    tellDead(end, options.onDead);
+    if (first !== undefined) {
       end.hasSeenWriter = true;
-      return batch;
+      return batchOf(end, first, options.limitBytes);
     }
     if (hasEnded(end) && !options.follow) return undefined;
-    // SYNC with tellReaders: the flag first, then the event is compared by the kernel.
-    Atomics.store(words, READERS_ASLEEP, 1);
-    const result = await futexWaitAsync(words, PUBLISHED, seen, { timeoutMs: LIVENESS_MS });
-    const deadCount = result === "timed-out" ? clearDeadWriters(end) : 0;
-    if (deadCount > 0) options.onDead(deadCount);
   }
 }
 
-/** The lines are where they should be: makes room for others. */
-export function acknowledge({ words, ring }: LineEnd, { next }: Batch): void {
-  Atomics.store(words, TAIL, next);
-  Atomics.add(words, ACKNOWLEDGED, 1);
-  // Writers who wait for room are woken when it is worth it; who waits for more than half of it waits for all of it.
-  const used = (Atomics.load(words, HEAD) - next) >>> 0;
-  if (used * 2 > ring.length) return;
-  if (Atomics.exchange(words, WRITERS_ASLEEP, 0) === 1) futexWake(words, ACKNOWLEDGED);
+function tellDead(end: LineEnd, onDead: (count: number) => void): void {
+  end.writers.reclaim();
+  const { abandoned } = end.writers.stats();
+  const count = abandoned - end.deadTold;
+  end.deadTold = abandoned;
+  if (count > 0) onDead(count);
+}
+
+/** The lines are where they should be: they have been received, and whoever waits for that is told. */
+export function acknowledge({ heap }: LineEnd, { messages }: Batch): void {
+  for (const message of messages) {
+    const event = isEnd(message) ? new DataView(message.bytes.slice().buffer).getUint32(1, true) : 0;
+    message.release();
+    if (event !== 0) heap.event(asHandle(event)).set();
+  }
+}
+
+/** The lines could not be put anywhere: they are the next ones again, for somebody else. */
+export function giveBack({ messages }: Batch): void {
+  for (const message of [...messages].reverse()) message.giveBack();
 }

@@ -4,7 +4,7 @@
  * loaded when it is called, so that no command waits for another's imports. Exit codes: output.ts.
  */
 import { readFileSync } from "node:fs";
-import { Argument, Command, CommanderError } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import { EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE, note, printError, printJson } from "./output.ts";
 import { backendOption } from "./segment-options.ts";
 import { parseCount, parseSize } from "./sizes.ts";
@@ -174,6 +174,71 @@ function addLines(program: Command): void {
     .action(act(() => import("./read.ts")));
 }
 
+function addChannels(program: Command): void {
+  const codec = (): Option =>
+    new Option("--codec <codec>", "how messages are written").choices(["json", "raw"]);
+  const count = parseCount(0, 0x7fffffff);
+  const add = (name: string, summary: string, channel: string, ...shown: readonly string[]): Command =>
+    addCommand(program, name, summary, ...shown)
+      .argument("<name>", "the heap's name (file: path; sysv: key)")
+      .argument("<channel>", channel)
+      .addOption(backendOption());
+  add(
+    "send",
+    "send messages to a queue, ring or topic: arguments, or lines of standard input",
+    "the queue's, ring's or topic's name",
+    `send notes jobs '{"id": 1}' --create`,
+    "send notes lines --codec raw --create < file",
+    "send notes jobs --text hello --timeout 1000",
+  )
+    .argument("[messages...]", "one message each (default: a line of standard input each)")
+    .addOption(codec())
+    .option("--text", "messages are strings, and not JSON")
+    .option("--create", "make the queue if there is none")
+    .option("--capacity <n>", "for --create: how many messages it has room for", count)
+    .option("--bytes <size>", "for --create: room for a message in the queue itself", parseSize)
+    .option("--end", "end the channel afterwards: receivers get what there is, and are done")
+    .option("--timeout <ms>", "how long to wait for room (default: as long as it takes)", count)
+    .action(act(() => import("./send.ts")));
+  add(
+    "receive",
+    "take messages out of a queue or ring, and print a line for each",
+    "the queue's or ring's name",
+    "receive notes jobs",
+    "receive notes jobs --count 10 --timeout 1000",
+    "receive notes jobs --follow > file",
+  )
+    .addOption(codec())
+    .option("-n, --count <n>", "how many (default 1)", parseCount(1, 0x7fffffff))
+    .option("-f, --follow", "go on until the channel is ended")
+    .option("--timeout <ms>", "how long to wait for each (0: only what is there)", count)
+    .action(act(() => import("./receive.ts")));
+  add(
+    "tail",
+    "print what is published on a topic, from now on",
+    "the topic's name",
+    "tail notes news",
+    "tail notes news --history --count 10",
+  )
+    .addOption(codec())
+    .option("--history", "begin with the messages that the topic keeps for late subscribers")
+    .option("-n, --count <n>", "end after so many", parseCount(1, 0x7fffffff))
+    .option("--timeout <ms>", "how long to wait for each (default: as long as it takes)", count)
+    .action(act(() => import("./tail.ts")));
+  addCommand(
+    program,
+    "locks",
+    "list a heap's named locks, channels and ports: who holds them, who waits",
+    "locks notes",
+    "locks notes --watch",
+    "locks notes --json",
+  )
+    .argument("<name>", "the heap's name (file: path; sysv: key)")
+    .addOption(backendOption())
+    .option("-w, --watch", "go on, and show what changes")
+    .action(act(() => import("./locks.ts")));
+}
+
 /** Of the package that this file was compiled into: dist/src/cli is three folders down. */
 function readVersion(): string {
   const manifest = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
@@ -191,6 +256,7 @@ function build(): Command {
   addSegmentCommands(program);
   addMap(program);
   addLines(program);
+  addChannels(program);
   return program;
 }
 

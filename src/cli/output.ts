@@ -37,6 +37,17 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Resolves when standard output has taken the bytes; false when nobody reads it any more. */
+export function writeOut(bytes: Uint8Array): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) => {
+      if (error === null || error === undefined) resolve(true);
+      else if ("code" in error && error.code === "EPIPE") resolve(false);
+      else reject(error);
+    });
+  });
+}
+
 /** For people, beside the output proper. */
 export function note(text: string): void {
   process.stderr.write(`shoal: ${text}\n`);

@@ -1,16 +1,16 @@
 /** `shoal read`: prints the lines that writers pass on, each once it can be printed whole. */
 import { listenForInterrupt } from "./interrupt.ts";
-import type { LineEnd } from "./line-ring.ts";
 import {
   acknowledge,
   beginReading,
-  endReading,
+  giveBack,
   joinLines,
   leaveLines,
   receiveLines,
   stopLines,
 } from "./lines.ts";
-import { EXIT_INTERRUPTED, EXIT_OK, note, printJson } from "./output.ts";
+import type { LineEnd } from "./lines.ts";
+import { EXIT_INTERRUPTED, EXIT_OK, note, printJson, writeOut } from "./output.ts";
 import type { CommonOptions } from "./output.ts";
 
 /**
@@ -29,17 +29,6 @@ interface Tally {
   deadWriters: number;
 }
 
-/** Resolves when standard output has taken the bytes; false when nobody reads it any more. */
-function writeOut(bytes: Uint8Array): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(bytes, (error) => {
-      if (error === null || error === undefined) resolve(true);
-      else if ("code" in error && error.code === "EPIPE") resolve(false);
-      else reject(error);
-    });
-  });
-}
-
 async function passOn(end: LineEnd, options: ReadOptions, tally: Tally, kept: Buffer[]): Promise<void> {
   const receiving = {
     limitBytes: BATCH_BYTES,
@@ -49,12 +38,11 @@ async function passOn(end: LineEnd, options: ReadOptions, tally: Tally, kept: Bu
       note(`${count === 1 ? "a writer has" : `${count} writers have`} died; its input counts as ended`);
     },
   };
-  if (end.deadAtEntry > 0) receiving.onDead(end.deadAtEntry);
   for (;;) {
     const batch = await receiveLines(end, receiving);
     if (batch === undefined) return;
     if (options.json) kept.push(batch.bytes);
-    else if (batch.bytes.length > 0 && !(await writeOut(batch.bytes))) return;
+    else if (batch.bytes.length > 0 && !(await writeOut(batch.bytes))) return giveBack(batch);
     acknowledge(end, batch);
     tally.count += batch.lineCount;
     tally.bytes += batch.bytes.length;
@@ -77,17 +65,18 @@ export async function run(name: string, options: ReadOptions): Promise<number> {
   const tally: Tally = { count: 0, bytes: 0, deadWriters: 0 };
   const kept: Buffer[] = [];
   try {
-    if (await beginReading(end)) {
+    const hold = await beginReading(end);
+    if (hold !== undefined) {
       try {
         await passOn(end, options, tally, kept);
       } finally {
-        endReading(end);
+        hold.release();
       }
     }
   } finally {
     interrupt.signal.removeEventListener("abort", stop);
     await leaveLines(end);
   }
-  if (options.json) printJson({ name, lines: linesOf(kept), ...tally, interrupted: end.isStopped });
-  return end.isStopped ? EXIT_INTERRUPTED : EXIT_OK;
+  if (options.json) printJson({ name, lines: linesOf(kept), ...tally, interrupted: end.stop.signal.aborted });
+  return end.stop.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
 }

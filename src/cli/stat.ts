@@ -74,6 +74,41 @@ function describeHeap({ heap }: SegmentReport): string[] {
   return rows.length === 0 ? [summary] : [summary, formatTable([">BLOCK", ">PAGES", ">USED", ">FREE"], rows)];
 }
 
+function channels(report: SegmentReport): string[] {
+  if (report.channels.length === 0) return [];
+  const rows = report.channels.flatMap(({ name, kind, channel }) =>
+    channel === undefined
+      ? []
+      : [
+          [
+            name,
+            kind,
+            ...[
+              channel.depth,
+              channel.capacity,
+              channel.sent,
+              channel.received,
+              channel.dropped,
+              channel.sendWaits,
+              channel.receiveWaits,
+            ].map(String),
+          ],
+        ],
+  );
+  const headings = [
+    "CHANNEL",
+    "KIND",
+    ">DEPTH",
+    ">CAPACITY",
+    ">SENT",
+    ">RECEIVED",
+    ">DROPPED",
+    ">SENDERS WAITED",
+    ">RECEIVERS WAITED",
+  ];
+  return [formatTable(headings, rows)];
+}
+
 function map(report: SegmentReport): string {
   const rows = report.map.match(new RegExp(`.{1,${MAP_WIDTH}}`, "g")) ?? [];
   const scale = report.mapPagesPerCharacter === 1 ? "a page" : `${report.mapPagesPerCharacter} pages`;
@@ -84,6 +119,11 @@ function map(report: SegmentReport): string {
 export function run(name: string, options: SegmentOptions): number {
   const report = inspectSegment(name, { backend: options.backend });
   if (options.json) printJson({ ...report, mode: formatMode(report.mode) });
-  else print([facts(report), participants(report), ...describeHeap(report), map(report)].join("\n\n"));
+  else
+    print(
+      [facts(report), participants(report), ...describeHeap(report), ...channels(report), map(report)].join(
+        "\n\n",
+      ),
+    );
   return EXIT_OK;
 }

@@ -1,8 +1,16 @@
 /** `shoal write`: passes the lines of standard input on, and ends when all of them were read. */
 import { listenForInterrupt } from "./interrupt.ts";
-import { BARE_LINE, LINE } from "./line-ring.ts";
-import type { LineEnd, Message } from "./line-ring.ts";
-import { finishLines, hasUnread, joinLines, leaveLines, sendLines, stopLines } from "./lines.ts";
+import {
+  BARE_LINE,
+  finishLines,
+  hasUnread,
+  joinLines,
+  leaveLines,
+  LINE,
+  sendLines,
+  stopLines,
+} from "./lines.ts";
+import type { Line, LineEnd } from "./lines.ts";
 import { EXIT_INTERRUPTED, EXIT_OK, note, printJson } from "./output.ts";
 import type { CommonOptions } from "./output.ts";
 
@@ -14,8 +22,8 @@ interface Tally {
 }
 
 /** The chunk's whole lines, the first with what was left of earlier chunks before it; the rest goes to `rest`. */
-function splitLines(chunk: Buffer, rest: Buffer[]): Message[] {
-  const messages: Message[] = [];
+function splitLines(chunk: Buffer, rest: Buffer[]): Line[] {
+  const messages: Line[] = [];
   let start = 0;
   for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
     const piece = chunk.subarray(start, end);
@@ -27,7 +35,7 @@ function splitLines(chunk: Buffer, rest: Buffer[]): Message[] {
   return messages;
 }
 
-async function pass(end: LineEnd, messages: readonly Message[], tally: Tally): Promise<boolean> {
+async function pass(end: LineEnd, messages: readonly Line[], tally: Tally): Promise<boolean> {
   if (messages.length === 0) return true;
   if (!(await sendLines(end, messages))) return false;
   tally.lines += messages.length;
@@ -43,12 +51,12 @@ async function passInput(end: LineEnd, tally: Tally): Promise<boolean> {
       if (!(await pass(end, splitLines(chunk, rest), tally))) return false;
     }
   } catch (error) {
-    if (end.isStopped) return false; // the interrupt destroyed the input under the loop
+    if (end.stop.signal.aborted) return false; // the interrupt destroyed the input under the loop
     throw error;
   }
-  if (end.isStopped) return false;
+  if (end.stop.signal.aborted) return false;
   // What ends without a newline comes out without one.
-  const last: Message[] = rest.length === 0 ? [] : [{ kind: BARE_LINE, bytes: Buffer.concat(rest) }];
+  const last: Line[] = rest.length === 0 ? [] : [{ kind: BARE_LINE, bytes: Buffer.concat(rest) }];
   return (await pass(end, last, tally)) && finishLines(end);
 }
 

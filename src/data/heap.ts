@@ -6,6 +6,8 @@
 import { Heap as Blocks } from "../heap/index.ts";
 import type { HeapCreateOptions } from "../heap/index.ts";
 import type { OpenOptions } from "../region/index.ts";
+import { openPort, openQueue, openRing, openTopic } from "./channel/index.ts";
+import type { ChannelOptions, Port, PortOptions, Queue, Ring, Topic, TopicOptions } from "./channel/index.ts";
 import {
   openBarrier,
   openCondition,
@@ -79,5 +81,29 @@ export class Heap extends Blocks {
 
   counter(place?: Place): Counter {
     return openCounter(this, place);
+  }
+
+  /** A bounded queue of messages: many senders, many receivers. */
+  queue<T = unknown>(place?: Place, options?: ChannelOptions<T>): Queue<T> {
+    return openQueue(this, place, options);
+  }
+
+  /** Publish and subscribe: every subscriber gets every message. */
+  topic<T = unknown>(place?: Place, options?: TopicOptions<T>): Topic<T> {
+    return openTopic(this, place, options);
+  }
+
+  /** A bounded queue with one sender and one receiver: the fastest. */
+  ring<T = unknown>(place?: Place, options?: ChannelOptions<T>): Ring<T> {
+    return openRing(this, place, options);
+  }
+
+  /**
+   * One side of the port of that name: MessagePort's interface between two participants.
+   *
+   * @throws ERR_SHOAL_TAKEN (both sides have somebody), and as alloc
+   */
+  port(name: string, options?: PortOptions): Port {
+    return openPort(this, name, options);
   }
 }

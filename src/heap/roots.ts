@@ -23,7 +23,8 @@ import type { Region } from "../region/index.ts";
 import { guarded } from "../region/traps.ts";
 import { handleError } from "./errors.ts";
 import type { Handle } from "./handle.ts";
-import { awaitLock } from "./obstacles.ts";
+import { awaitLock, clear } from "./obstacles.ts";
+import type { Refused } from "./obstacles.ts";
 
 /** How often a writer tries before it looks whether the lock's holder lives. */
 const SPINS = 200;
@@ -83,17 +84,27 @@ export function makeRoots(region: Region): Roots {
       }
     });
 
-  const store = (call: string, name: string, handle: Handle, onlyIfAbsent: boolean): Handle => {
+  const store = (
+    call: string,
+    name: string,
+    handle: Handle,
+    mode: "replace" | "absent" | "publish",
+  ): Handle => {
     checkWritable(region, call);
     // For the core a null handle means removal; here it is a mistake, as is what is no handle at all.
     if (handle === 0 || handle >>> 0 !== handle) throw handleError(core, BAD_HANDLE, call, handle);
     const length = pass(name);
     region.catchUp();
     let present = 0;
-    const code = change(call, handle, () => {
-      if (onlyIfAbsent) present = core.rootGet(length) >>> 0;
-      return present === 0 ? core.rootSet(length, handle) : OK;
-    });
+    const refused: Refused = { call, sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
+    const step = (): number =>
+      change(call, handle, () => {
+        if (mode !== "replace") present = core.rootGet(length) >>> 0;
+        return present === 0 ? core.rootSet(length, handle, mode === "publish" ? 1 : 0) : OK;
+      });
+    // Only handing over can be refused for a reason that passes.
+    let code = step();
+    while (code !== OK && code !== TABLE_FULL && clear(region, core, code, refused)) code = step();
     if (code === OK) return (present === 0 ? handle : present) as Handle;
     if (code !== TABLE_FULL) throw handleError(core, code, call, handle);
     const { rootCount } = geometry;
@@ -102,14 +113,10 @@ export function makeRoots(region: Region): Roots {
 
   return {
     set(name, handle) {
-      store("roots.set", name, handle, false);
+      store("roots.set", name, handle, "replace");
     },
-    setIfAbsent: (name, handle) => store("roots.setIfAbsent", name, handle, true),
-    publish(name, handle) {
-      const present = store("roots.publish", name, handle, true);
-      if (present === handle) core.share(handle);
-      return present;
-    },
+    setIfAbsent: (name, handle) => store("roots.setIfAbsent", name, handle, "absent"),
+    publish: (name, handle) => store("roots.publish", name, handle, "publish"),
     get(name) {
       region.check();
       if (slotIndex >= 0) {
@@ -124,7 +131,7 @@ export function makeRoots(region: Region): Roots {
     delete(name) {
       checkWritable(region, "roots.delete");
       const length = pass(name);
-      return change("roots.delete", 0, () => core.rootSet(length, 0)) !== NOT_FOUND;
+      return change("roots.delete", 0, () => core.rootSet(length, 0, 0)) !== NOT_FOUND;
     },
     list() {
       region.check();

@@ -6,8 +6,13 @@ export type { SlabOwned, SlabRow } from "./draw-slab.ts";
 export { formatDrawing } from "./draw-text.ts";
 export { DEFAULT_ROWS, drawHeap, drawSegment } from "./draw.ts";
 export type { Bookkeeping, DrawOptions, HeapDrawing } from "./draw.ts";
+export type { ChannelCounts } from "./channels.ts";
+export type { Cycle } from "./cycles.ts";
+export type { ObjectKind, Party, Waiter } from "./look.ts";
+export { listObjects, objectKind } from "./objects.ts";
+export type { ObjectReport, ObjectsReport } from "./objects.ts";
 export type { PageMap } from "./page-map.ts";
-export { inspectSegment, listSegments, verifySegment } from "./segment.ts";
+export { inspectObjects, inspectSegment, listSegments, verifySegment } from "./segment.ts";
 export type {
   AllocatorLabel,
   InspectOptions,

@@ -8,6 +8,8 @@ import type { AllocatorName, HeapStats, Problem } from "../heap/index.ts";
 import { ALLOCATOR_NONE, H_CREATOR_PID, PAGE_SIZE_BYTES } from "../layout/header.ts";
 import { Region } from "../region/index.ts";
 import type { BackendName, ListOptions, ParticipantInfo, RegionSummary } from "../region/index.ts";
+import { listObjects } from "./objects.ts";
+import type { ObjectReport, ObjectsReport } from "./objects.ts";
 import { drawPages } from "./page-map.ts";
 import type { PageMap } from "./page-map.ts";
 
@@ -41,6 +43,8 @@ export interface SegmentReport extends PageMap {
   readonly recoveries: number;
   readonly participants: readonly ParticipantInfo[];
   readonly heap: HeapStats | null;
+  /** Named queues, rings and topics. */
+  readonly channels: readonly ObjectReport[];
 }
 
 /** What verification found. */
@@ -84,12 +88,13 @@ function lookAtHeap(
   region: Region,
   name: string,
   options: InspectOptions,
-): PageMap & { readonly heap: HeapStats | null } {
+): PageMap & Pick<SegmentReport, "heap" | "channels"> {
   const allocator = allocatorOf(region);
-  if (allocator === null) return { heap: null, ...drawPages(region, false) };
+  if (allocator === null) return { heap: null, channels: [], ...drawPages(region, false) };
   using heap = Heap.open(name, openOptions(options));
   const blocks = allocator === "slab" ? undefined : heap.blocks();
-  return { heap: heap.stats(), ...drawPages(region, true, blocks) };
+  const channels = listObjects(heap).objects.filter(({ channel }) => channel !== undefined);
+  return { heap: heap.stats(), channels, ...drawPages(region, true, blocks) };
 }
 
 /**
@@ -136,4 +141,14 @@ export function verifySegment(name: string, options: InspectOptions = {}): Segme
   }
   using heap = Heap.open(name, openOptions(options));
   return { name: region.name, ...heap.verify() };
+}
+
+/**
+ * The named objects of a heap.
+ *
+ * @throws what Heap.open throws
+ */
+export function inspectObjects(name: string, options: InspectOptions = {}): ObjectsReport {
+  using heap = Heap.open(name, openOptions(options));
+  return listObjects(heap);
 }

@@ -8,9 +8,11 @@ import * as channel from "./channel.ts";
 import * as fit from "./fit.ts";
 import * as header from "./header.ts";
 import * as page from "./page.ts";
+import * as port from "./port.ts";
 import * as root from "./root.ts";
 import * as slot from "./slot.ts";
 import * as sync from "./sync.ts";
+import * as topic from "./topic.ts";
 
 /** Raised by hand when the meaning of a word changes while its place does not. */
 const REVISION = 2;
@@ -30,4 +32,7 @@ export function stampOf(tables: ReadonlyArray<Readonly<Record<string, number>>>,
   return hash >>> 0;
 }
 
-export const FORMAT_STAMP = stampOf([header, slot, page, root, buddy, fit, sync, channel], REVISION);
+export const FORMAT_STAMP = stampOf(
+  [header, slot, page, root, buddy, fit, sync, channel, topic, port],
+  REVISION,
+);

@@ -65,10 +65,14 @@ function checkWords(options: WaiterOptions, what: "bellOffset" | "slotsOffset" |
   });
 }
 
+/** What the open waiters need, by id. Not every engine holds what the native call back refers to. */
+const held = new Map<number, unknown>();
+
 /**
  * Makes a waiter: inactive, and not keeping the event loop alive. It closes when the calling thread ends.
  *
- * @param notify gets the reasons, a sum of WAITER_RANG, WAITER_DIED and WAITER_TICKED; what it throws is thrown by the event loop
+ * @param notify gets the reasons, a sum of WAITER_RANG, WAITER_DIED and WAITER_TICKED; what it throws is an uncaught error of
+ *   the event loop
  * @throws ERR_SHOAL_ARGUMENT, ERR_SHOAL_SYSTEM
  */
 export function openWaiter(options: WaiterOptions, notify: (reasons: number) => void): Waiter {
@@ -82,7 +86,6 @@ export function openWaiter(options: WaiterOptions, notify: (reasons: number) => 
   ];
   const base = checkResult(native.addressOf(new Uint8Array(memory)), "addressOf");
   const deliver = (reasons: number): void => {
-    void memory; // held for as long as the thread reads it
     try {
       notify(reasons);
     } catch (error) {
@@ -102,7 +105,8 @@ export function openWaiter(options: WaiterOptions, notify: (reasons: number) => 
     checkBytes("lockOffset", lockOffset),
     deliver,
   );
-  return controls(checkResult(id, "waiterOpen"));
+  held.set(checkResult(id, "waiterOpen"), { memory, deliver });
+  return controls(id);
 }
 
 function controls(id: number): Waiter {
@@ -118,8 +122,10 @@ function controls(id: number): Waiter {
       if (isOpen) native.waiterRef(id, isRef ? 1 : 0);
     },
     close() {
-      if (isOpen) native.waiterClose(id);
+      if (!isOpen) return;
       isOpen = false;
+      native.waiterClose(id);
+      held.delete(id);
     },
   };
 }

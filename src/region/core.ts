@@ -66,7 +66,8 @@ export interface HeapCore extends Core {
   lockRoots(): number;
   unlockRoots(): void;
   rootGet(nameLength: number): number;
-  rootSet(nameLength: number, handle: number): number;
+  /** `handsOver`: the block is the caller's own, and shared by being there. */
+  rootSet(nameLength: number, handle: number, handsOver: number): number;
 }
 
 /** What a slab heap's module exports beside that: core/storage.ts. */

@@ -2,12 +2,20 @@
 
 import { shoalError } from "../errors.ts";
 import type { Handle, Heap } from "../heap/index.ts";
-import { SYNC_BARRIER, SYNC_BROKEN, SYNC_DONE, SYNC_NO, Y_LIMIT, Y_WAITERS } from "../layout/sync.ts";
+import {
+  SYNC_BARRIER,
+  SYNC_BROKEN,
+  SYNC_DONE,
+  SYNC_NO,
+  SYNC_YES,
+  Y_LIMIT,
+  Y_WAITERS,
+} from "../layout/sync.ts";
 import { contextOf } from "./context.ts";
 import type { SyncContext } from "./context.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import { checkAwait, checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
 /** How a barrier is made. */
@@ -54,7 +62,7 @@ export function openBarrier(heap: Heap, place?: Place, { parties }: BarrierOptio
     sizeBytes: Y_WAITERS + waitersBytes(heap) + heap.region.session.geometry.slotCount * 4,
     limit: parties ?? 0,
     expected: { limit: parties },
-    init() {
+    checkMaking() {
       if (parties !== undefined) return;
       throw shoalError(
         "ERR_SHOAL_ARGUMENT",
@@ -82,7 +90,6 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
 
   /** Comes; the generation to wait for, or undefined for the last one. */
   const arrive = (): number | undefined => {
-    context.check();
     for (;;) {
       const generation = core.barrierGeneration(object) >>> 0;
       const result = core.arrive(object, generation);
@@ -102,9 +109,9 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
     throw broken();
   };
 
-  const giveUp = (generation: number) => (): void => {
-    if (!region.closed) core.withdraw(object, generation);
-  };
+  /** Who has come and gives up has not come; unless all have meanwhile. */
+  const giveUp = (generation: number) => (): number =>
+    core.withdraw(object, generation) === 0 && core.hasPassed(object, generation) === SYNC_YES ? SYNC_YES : 0;
 
   return {
     handle: object,
@@ -118,6 +125,8 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
       return core.isBroken(object) !== 0;
     },
     waitSync(options = {}) {
+      context.check();
+      checkTimeout("waitSync", options.timeoutMs);
       const generation = arrive();
       if (generation === undefined) return true;
       const result = waitSync(point, attempter(generation), options, "waitSync", giveUp(generation));
@@ -125,6 +134,8 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
       return false;
     },
     async wait(options = {}) {
+      context.check();
+      checkAwait(point, "wait", options);
       const generation = arrive();
       if (generation === undefined) return true;
       await waitAsync(point, attempter(generation), options, "wait", giveUp(generation));

@@ -3,6 +3,7 @@
  * notified (somebody died, somebody gave up): look at what you wait for, in a loop, or use waitUntil.
  */
 
+import { shoalError } from "../errors.ts";
 import type { Handle, Heap } from "../heap/index.ts";
 import { SYNC_CONDITION, Y_WAITERS } from "../layout/sync.ts";
 import { contextOf } from "./context.ts";
@@ -10,7 +11,7 @@ import type { Hold } from "./hold.ts";
 import type { Mutex } from "./mutex.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { Place } from "./objects.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import { checkAwait, checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
 /** A condition in a heap. The mutex is the caller's: whoever changes what is waited for holds it. */
@@ -52,15 +53,25 @@ export function openCondition(heap: Heap, place?: Place): Condition {
     return true;
   };
 
-  /** A wait's attempt: notified, or somebody has died since it began. */
-  const attempter = (ticket: number): (() => number) => {
+  /** Takes a ticket; the attempt of a wait with it: notified, or somebody is gone since. See core/event.ts. */
+  const begin = (): (() => number) => {
     const departures = core.departures();
+    const ticket = core.takeTicket(object) >>> 0;
     return () => (core.isNotified(object, ticket) !== 0 || core.departures() !== departures ? 1 : 0);
   };
 
   /** A ticket that nobody waits with any more must not swallow a notification. */
-  const giveUp = (): void => {
+  const giveUp = (): number => {
     if (!region.closed) notify(true);
+    return 0;
+  };
+
+  /** Before the mutex is released: who does not hold it does not wait. */
+  const checkHold = (call: string, hold: Hold): void => {
+    context.check();
+    if (hold.held) return;
+    const message = `${call}: ${label}: the hold was released before; hold the mutex when you begin to wait`;
+    throw shoalError("ERR_SHOAL_NOT_HOLDER", message, { call, object });
   };
 
   const condition: Condition = {
@@ -68,8 +79,9 @@ export function openCondition(heap: Heap, place?: Place): Condition {
     notifyOne: () => notify(false),
     notifyAll: () => notify(true),
     waitSync(mutex, hold, options = {}) {
-      context.check();
-      const attempt = attempter(core.takeTicket(object) >>> 0);
+      checkHold("waitSync", hold);
+      checkTimeout("waitSync", options.timeoutMs);
+      const attempt = begin();
       hold.release();
       let result: number;
       try {
@@ -82,8 +94,9 @@ export function openCondition(heap: Heap, place?: Place): Condition {
       return next;
     },
     async wait(mutex, hold, options = {}) {
-      context.check();
-      const attempt = attempter(core.takeTicket(object) >>> 0);
+      checkHold("wait", hold);
+      checkAwait(point, "wait", options);
+      const attempt = begin();
       hold.release();
       try {
         await waitAsync(point, attempt, options, "wait", giveUp);
@@ -95,6 +108,7 @@ export function openCondition(heap: Heap, place?: Place): Condition {
     },
     async waitUntil(mutex, hold, test, options = {}) {
       const { timeoutMs } = options;
+      checkTimeout("waitUntil", timeoutMs);
       const endMs = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
       let held = hold;
       while (!test()) {

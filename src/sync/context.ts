@@ -21,6 +21,8 @@ import type { SyncCore } from "./core.ts";
 
 /** Somebody's wait, in this thread, with await. */
 export interface Awaiting {
+  /** Keeps the event loop alive. */
+  readonly isRef: boolean;
   /** Looks whether it can go on; true when it is over, one way or the other. */
   poll(): boolean;
   /** The region is about to be closed. */
@@ -58,6 +60,8 @@ export interface SyncContext {
   ringAll(object: number, set: number): void;
   /** Recovers who has died; whether somebody had. */
   recover(): boolean;
+  /** This participant's thread leaves a set that it was in asleep. What it awaits there stays. */
+  leave(object: number, set: number): void;
   /** Bits that were taken from `rung` by somebody who does not look after what is awaited. */
   putBack(rung: number): void;
   /** The point of that set, which is there as long as somebody awaits it. */
@@ -114,6 +118,7 @@ function makeContext(region: Region): SyncContext {
   let waiter: Waiter | undefined;
   let left = 0;
   let awaiting = 0;
+  let refs = 0;
   let held = 0;
   let isDue = false;
 
@@ -145,7 +150,7 @@ function makeContext(region: Region): SyncContext {
     if (point.calls.size === 0) return;
     // First the set, then the object: what happens after the look rings.
     core.enter(point.set);
-    for (const call of [...point.calls]) if (call.poll()) context.remove(point, call);
+    for (const call of point.calls) if (call.poll()) context.remove(point, call);
   };
 
   const look = (): void => {
@@ -156,7 +161,7 @@ function makeContext(region: Region): SyncContext {
     for (let turn = 0; bits !== 0 && turn < MOST_TURNS; turn++) {
       for (let bucket = 0; bucket < 32; bucket++) {
         if (((bits >>> bucket) & 1) === 0) continue;
-        for (const point of [...buckets[bucket]!]) pollPoint(point);
+        for (const point of buckets[bucket]!) pollPoint(point);
       }
       bits = core.takeRung() >>> 0;
     }
@@ -169,7 +174,7 @@ function makeContext(region: Region): SyncContext {
     // Recovery rings everybody, this participant too.
     if ((reasons & WAITER_DIED) !== 0) region.recover();
     if ((reasons & WAITER_TICKED) !== 0)
-      for (const point of [...points.values()]) if (point.isHeld) pollPoint(point);
+      for (const point of points.values()) if (point.isHeld) pollPoint(point);
     look();
   };
 
@@ -204,6 +209,11 @@ function makeContext(region: Region): SyncContext {
     recover() {
       return region.recover() > 0;
     },
+    leave(object, set) {
+      // Who was rung since it looked last does not need it any more; somebody else may: another call of this thread, or others.
+      if (points.has(set)) context.putBack(1 << bucketOf(object));
+      else if (core.leave(set) === 0) context.ringOne(object, set);
+    },
     putBack(rung) {
       if (rung === 0 || awaiting === 0) return;
       left |= rung;
@@ -222,32 +232,27 @@ function makeContext(region: Region): SyncContext {
       point.calls.add(call);
       waiter ??= startWaiter();
       if (point.isHeld && held++ === 0) waiter.setTicking(true);
-      if (awaiting++ === 0) {
-        waiter.setRef(true);
-        waiter.setActive(true);
-      }
+      if (call.isRef && refs++ === 0) waiter.setRef(true);
+      if (awaiting++ === 0) waiter.setActive(true);
     },
     remove(point, call) {
       if (!point.calls.delete(call)) return;
       if (point.calls.size === 0) {
         points.delete(point.set);
         buckets[bucketOf(point.object)]!.delete(point);
-        // Who was rung since it looked last does not need it any more; somebody else may.
-        if (!region.closed && core.leave(point.set) === 0) context.ringOne(point.object, point.set);
+        if (!region.closed) context.leave(point.object, point.set);
       }
       if (point.isHeld && --held === 0) waiter?.setTicking(false);
-      if (--awaiting === 0) {
-        waiter?.setRef(false);
-        waiter?.setActive(false);
-      }
+      if (call.isRef && --refs === 0) waiter?.setRef(false);
+      if (--awaiting === 0) waiter?.setActive(false);
     },
   };
 
   session.onEnd.add(() => {
     const { name } = region;
     const error = shoalError("ERR_SHOAL_CLOSED", `${name} was closed by this thread`, { name });
-    for (const point of [...points.values()]) {
-      for (const call of [...point.calls]) {
+    for (const point of points.values()) {
+      for (const call of point.calls) {
         context.remove(point, call);
         call.end(error);
       }

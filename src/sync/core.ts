@@ -35,6 +35,7 @@ export interface SyncCore {
   /** As ringNext; i32's least value when it is not held. */
   unlockFair(object: number): number;
   dropTurn(object: number): number;
+  isHolding(object: number): number;
   /** Slot index + 1. */
   holderOf(object: number): number;
 

@@ -9,7 +9,16 @@
 
 import { shoalError } from "../errors.ts";
 import { S_BLOCKED, SLOT_SIZE_BYTES } from "../layout/slot.ts";
-import { SYNC_MUTEX, SYNC_ONCE, SYNC_RWLOCK, Y_KIND } from "../layout/sync.ts";
+import {
+  MUTEX_OFFERED,
+  SYNC_MAGIC,
+  SYNC_MUTEX,
+  SYNC_ONCE,
+  SYNC_RWLOCK,
+  Y_HOLDER,
+  Y_KIND,
+  Y_WAITERS,
+} from "../layout/sync.ts";
 import type { SyncContext } from "./context.ts";
 import type { WaitPoint } from "./wait.ts";
 
@@ -23,38 +32,64 @@ function wordAt({ region }: SyncContext, offset: number): number {
   return new Uint32Array(region.buffer, offset, 1)[0]!;
 }
 
-/** The slot index of the one participant that holds `object`; -1 when nobody, or several may. */
-export function holderIndex(context: SyncContext, object: number): number {
+/** Participants that must all do something before the sleep of the one in `slot` for `object` can end; by slot index. */
+function blockersOf(context: SyncContext, slot: number, object: number): number[] {
   const { core } = context;
-  switch (wordAt(context, object + Y_KIND) & 0xffff) {
-    case SYNC_MUTEX:
-    case SYNC_RWLOCK:
-      return core.holderOf(object) - 1;
-    case SYNC_ONCE:
-      return core.runnerOf(object) - 1;
+  const kind = wordAt(context, object + Y_KIND);
+  switch (kind >>> 0) {
+    case SYNC_MAGIC | SYNC_MUTEX:
+      return isOffered(context, object) ? [] : slotsOf(core.holderOf(object));
+    case SYNC_MAGIC | SYNC_ONCE:
+      return slotsOf(core.runnerOf(object));
+    case SYNC_MAGIC | SYNC_RWLOCK: {
+      // The one in the writer's place writes, or waits there for the readers, as the others wait for it.
+      const writer = core.holderOf(object) - 1;
+      return writer === slot ? readersOf(context, object) : slotsOf(writer + 1);
+    }
     default:
-      return -1;
+      return [];
   }
 }
 
+function slotsOf(slotPlusOne: number): number[] {
+  return slotPlusOne > 0 ? [slotPlusOne - 1] : [];
+}
+
+/** A fair mutex that is offered to somebody: that one is about to wake up, or to be passed over. */
+function isOffered(context: SyncContext, object: number): boolean {
+  return (wordAt(context, object + Y_HOLDER) & MUTEX_OFFERED) !== 0;
+}
+
+function readersOf({ core }: SyncContext, object: number): number[] {
+  const found: number[] = [];
+  for (let next = core.nextReader(object, 0); next !== 0; next = core.nextReader(object, next))
+    found.push(next - 1);
+  return found;
+}
+
+/** What the one in `slot` is asleep for; 0 when nothing that can be an object. */
 function blockedOn(context: SyncContext, slot: number): number {
-  const { slotsOffset } = context.region.session.geometry;
-  return wordAt(context, slotsOffset + slot * SLOT_SIZE_BYTES + S_BLOCKED);
+  const { slotsOffset, dataOffset } = context.region.session.geometry;
+  const object = wordAt(context, slotsOffset + slot * SLOT_SIZE_BYTES + S_BLOCKED);
+  const isInside = object >= dataOffset && object + Y_WAITERS <= context.region.segmentSizeBytes;
+  return isInside && object % 8 === 0 ? object : 0;
 }
 
 /** The cycle that this participant's sleep for `object` closes; undefined when there is none. */
-function cycleFrom(context: SyncContext, object: number): Link[] | undefined {
-  const links: Link[] = [{ slot: context.slotIndex, object }];
-  const { dataOffset, slotCount } = context.region.session.geometry;
-  while (links.length <= slotCount) {
-    const slot = holderIndex(context, links[links.length - 1]!.object);
-    if (slot === context.slotIndex) return links;
-    if (slot < 0) return undefined;
-    const next = blockedOn(context, slot);
-    if (next < dataOffset || next + 64 > context.region.segmentSizeBytes || next % 4 !== 0) return undefined;
-    links.push({ slot, object: next });
-  }
-  return undefined;
+function cycleFrom(context: SyncContext, object: number): readonly Link[] | undefined {
+  const seen = new Set<number>();
+  const search = (path: readonly Link[]): readonly Link[] | undefined => {
+    const { slot, object: wanted } = path[path.length - 1]!;
+    for (const blocker of blockersOf(context, slot, wanted)) {
+      if (blocker === context.slotIndex) return path;
+      const next = seen.has(blocker) ? 0 : blockedOn(context, blocker);
+      seen.add(blocker);
+      const found = next === 0 ? undefined : search([...path, { slot: blocker, object: next }]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return search([{ slot: context.slotIndex, object }]);
 }
 
 const suspected = new WeakMap<SyncContext, string>();

@@ -1,5 +1,6 @@
 /** Event: somebody says that something has happened; others wait for that. */
 
+import { shoalError } from "../errors.ts";
 import type { Handle, Heap } from "../heap/index.ts";
 import { SYNC_EVENT, SYNC_MANUAL, Y_FLAGS, Y_WAITERS } from "../layout/sync.ts";
 import { contextOf } from "./context.ts";
@@ -36,13 +37,18 @@ export interface SharedEvent {
 export function openEvent(heap: Heap, place?: Place, options: EventOptions = {}): SharedEvent {
   const context = contextOf(heap);
   const { core, region } = context;
-  const flags = options.resets === "auto" ? 0 : SYNC_MANUAL;
+  const { resets } = options;
+  if (resets !== undefined && resets !== "auto" && resets !== "manual") {
+    const message = `resets must be "manual" or "auto", not ${String(resets)}`;
+    throw shoalError("ERR_SHOAL_ARGUMENT", message, { resets: String(resets) });
+  }
+  const flags = resets === "auto" ? 0 : SYNC_MANUAL;
   const { handle: object, label } = openObject(heap, place, {
     kind: SYNC_EVENT,
     noun: "event",
     sizeBytes: Y_WAITERS + waitersBytes(heap),
     flags,
-    expected: { flags: options.resets === undefined ? undefined : flags },
+    expected: { flags: resets === undefined ? undefined : flags },
   });
   const isManual = (new Uint32Array(region.buffer, object, 2)[Y_FLAGS >> 2]! & SYNC_MANUAL) !== 0;
   const set = object + Y_WAITERS;

@@ -10,10 +10,10 @@ export class Hold implements Disposable, AsyncDisposable {
   /** The one who held it before died with it: what it guards may be half changed. */
   readonly abandoned: boolean;
   readonly #label: string;
-  #release: (() => void) | undefined;
+  #release: ((hold: Hold) => void) | undefined;
 
   /** @internal */
-  constructor(release: () => void, label: string, abandoned: boolean) {
+  constructor(release: (hold: Hold) => void, label: string, abandoned: boolean) {
     this.#release = release;
     this.#label = label;
     this.abandoned = abandoned;
@@ -32,7 +32,7 @@ export class Hold implements Disposable, AsyncDisposable {
       throw shoalError("ERR_SHOAL_NOT_HOLDER", message, { label: this.#label });
     }
     this.#release = undefined;
-    release();
+    release(this);
   }
 
   [Symbol.dispose](): void {

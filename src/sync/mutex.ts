@@ -14,6 +14,7 @@ import {
   SYNC_MUTEX,
   SYNC_YES,
   Y_ABANDONED,
+  Y_FLAGS,
   Y_WAITERS,
   Y_WAITS,
 } from "../layout/sync.ts";
@@ -25,9 +26,10 @@ import { holderInfo } from "./holder.ts";
 import type { Holder } from "./holder.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
-import { forget, isTraced, remember } from "./trace.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
-import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
+import { ownState } from "./own-state.ts";
+import { callPlace, forget, isTraced, remember } from "./trace.ts";
+import { checkAwait, checkTimeout, leaveNothing, timedOut, waitAsync, waitSync } from "./wait.ts";
+import type { AwaitOptions, BlockOptions, GiveUp, WaitPoint } from "./wait.ts";
 
 /** How a mutex is made. */
 export interface MutexOptions {
@@ -69,6 +71,10 @@ export interface Mutex {
 export function openMutex(heap: Heap, place?: Place, options: MutexOptions = {}): Mutex {
   const context = contextOf(heap);
   const { fair } = options;
+  if (fair !== undefined && typeof fair !== "boolean") {
+    const message = `fair must be true or false, not ${String(fair)}`;
+    throw shoalError("ERR_SHOAL_ARGUMENT", message, { fair: String(fair) });
+  }
   const { slotCount } = heap.region.session.geometry;
   const flags = fair === true ? SYNC_FAIR : 0;
   const found = openObject(heap, place, {
@@ -78,120 +84,149 @@ export function openMutex(heap: Heap, place?: Place, options: MutexOptions = {})
     flags,
     expected: { flags: fair === undefined ? undefined : flags },
   });
-  const isFair = (new Uint32Array(heap.region.buffer, found.handle, 2)[1]! & SYNC_FAIR) !== 0;
-  return (isFair ? fairMutex : plainMutex)(context, found);
+  const isFair = (new Uint32Array(heap.region.buffer, found.handle, 2)[Y_FLAGS >> 2]! & SYNC_FAIR) !== 0;
+  const own = ownOf(context, found);
+  const ways = isFair ? fairWays(context, found.handle, own) : plainWays(context, found.handle);
+  return mutexOf(context, found, isFair, ways, own);
+}
+
+/** What a participant keeps of a mutex. */
+interface Own {
+  /** Its holding. Undefined also when it was released without its Hold. */
+  hold: Hold | undefined;
+  /** Of a fair one: its calls that wait. The first one has the participant's turn. */
+  readonly queue: Wait[];
+}
+
+const ownOf = ownState<Own>(() => ({ hold: undefined, queue: [] }));
+
+/** One call's wait. */
+interface Wait {
+  attempt(): number;
+  readonly giveUp: GiveUp;
 }
 
 /** What fair and other mutexes do differently. */
 interface Ways {
   /** SYNC_…, for who has not waited. */
   readonly attempt: () => number;
-  /** The same while waiting. */
-  readonly attemptWaiting: () => number;
-  readonly beginWait: () => void;
-  readonly giveUp: () => void;
+  /** Begins a wait, which goes before the others of this thread if it blocks them. */
+  readonly wait: (isBlocking: boolean) => Wait;
   /** Whether it was held. */
   readonly release: () => boolean;
 }
 
-function plainMutex(context: SyncContext, found: FoundObject): Mutex {
-  const { core } = context;
-  const object = found.handle;
+function plainWays({ core, wake }: SyncContext, object: number): Ways {
   const { tryLock, unlock } = core;
   const set = object + Y_WAITERS;
   const attempt = (): number => tryLock(object);
-  return mutexOf(context, found, false, {
+  const wait: Wait = { attempt, giveUp: leaveNothing };
+  return {
     attempt,
-    attemptWaiting: attempt,
-    beginWait: () => undefined,
-    giveUp: () => undefined,
+    wait: () => wait,
     release() {
       if (unlock(object) === 0) return false;
-      context.wake(core.ringNext(object, set));
+      wake(core.ringNext(object, set));
       return true;
     },
-  });
+  };
 }
 
 /** i32's least value: unlockFair by somebody who does not hold it. */
 const NOT_HELD = -0x80000000;
 
-function fairMutex(context: SyncContext, found: FoundObject): Mutex {
+function fairWays(context: SyncContext, object: number, { queue }: Own): Ways {
   const { core } = context;
-  const object = found.handle;
-  let waiting = 0;
-  return mutexOf(context, found, true, {
+  const wait = (isBlocking: boolean): Wait => {
+    const self: Wait = {
+      attempt() {
+        if (queue[0] !== self) return 0;
+        const result = core.tryLockFair(object, 1);
+        if (!isLocked(result)) return 0;
+        queue.shift();
+        // The turn is used up; the others of this thread that wait take a new one.
+        if (queue.length > 0) core.takeTurn(object);
+        return result;
+      },
+      giveUp() {
+        queue.splice(queue.indexOf(self), 1);
+        // If it was offered to this participant, that holds it now.
+        if (queue.length === 0 && core.dropTurn(object) === 0) context.wake(core.unlockFair(object));
+        return 0;
+      },
+    };
+    if (queue.length === 0) core.takeTurn(object);
+    if (isBlocking) queue.unshift(self);
+    else queue.push(self);
+    return self;
+  };
+  return {
     attempt: () => core.tryLockFair(object, 0),
-    attemptWaiting() {
-      const result = core.tryLockFair(object, 1);
-      // The turn is used up; the others of this thread that wait take a new one.
-      if (isLocked(result) && --waiting > 0) core.takeTurn(object);
-      return result;
-    },
-    beginWait() {
-      if (waiting++ === 0) core.takeTurn(object);
-    },
-    giveUp() {
-      if (--waiting > 0 || core.dropTurn(object) !== 0) return;
-      // It was offered to this participant, which holds it now.
-      context.wake(core.unlockFair(object));
-    },
+    wait,
     release() {
       const rung = core.unlockFair(object);
       if (rung === NOT_HELD) return false;
       context.wake(rung);
       return true;
     },
-  });
+  };
 }
 
 function isLocked(result: number): boolean {
   return result === SYNC_YES || result === SYNC_ABANDONED;
 }
 
-function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: Ways): Mutex {
+function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: Ways, own: Own): Mutex {
   const { core, region } = context;
   const { flags } = region.session.overlay;
   const { handle: object, label } = found;
   const { attempt, release } = ways;
   const point: WaitPoint = { context, object, set: object + Y_WAITERS, isHeld: true, label };
 
-  const attemptWaiting = (): number => {
-    const result = ways.attemptWaiting();
-    return isLocked(result) ? result : 0;
+  const notHolder = (): Error => {
+    const message = `${label} is not held by this participant, or not any more: nothing to release`;
+    return shoalError("ERR_SHOAL_NOT_HOLDER", message, { object });
   };
-
-  const notHolder = (): Error =>
-    shoalError(
-      "ERR_SHOAL_NOT_HOLDER",
-      `${label} is not held by this participant, or not any more: nothing to release`,
-      {
-        object,
-      },
-    );
 
   const unlock = (): void => {
     if (flags[0] !== 0) context.check();
     if (isTraced) forget(context, object);
+    own.hold = undefined;
     if (!release()) throw notHolder();
   };
 
-  /** The clock is read after a wait only, or when all is traced: it takes longer than the lock. */
-  const holdSince = (result: number): Hold => {
+  const endHold = (hold: Hold): void => {
+    if (flags[0] !== 0) context.check();
+    if (own.hold !== hold) throw notHolder();
+    unlock();
+  };
+
+  const makeHold = (result: number): Hold => (own.hold = new Hold(endHold, label, result === SYNC_ABANDONED));
+
+  /** The clock is read after a wait or a death only, or when all is traced: it takes longer than the lock. */
+  const holdSince = (result: number, place: Error | undefined): Hold => {
+    if (flags[0] !== 0) context.check();
     core.noteSince(object, Date.now());
-    if (isTraced) remember(context, object);
-    return new Hold(unlock, label, result === SYNC_ABANDONED);
+    if (place !== undefined) remember(context, object, place);
+    return makeHold(result);
   };
 
   const holdNow = (result: number): Hold =>
-    isTraced ? holdSince(result) : new Hold(unlock, label, result === SYNC_ABANDONED);
+    isTraced || result === SYNC_ABANDONED ? holdSince(result, callPlace()) : makeHold(result);
+
+  const attempter =
+    (wait: Wait): (() => number) =>
+    () => {
+      const result = wait.attempt();
+      return isLocked(result) ? result : 0;
+    };
 
   const lockSlowly = (result: number, options: BlockOptions): Hold => {
     if (result === SYNC_MINE) throw selfDeadlock(point, "lockSync");
-    ways.beginWait();
-    const after = waitSync(point, attemptWaiting, options, "lockSync", ways.giveUp);
+    const wait = ways.wait(true);
+    const after = waitSync(point, attempter(wait), options, "lockSync", wait.giveUp);
     if (after === 0) throw timedOut(point, "lockSync", options.timeoutMs ?? 0);
-    return holdSince(after);
+    return holdSince(after, callPlace());
   };
 
   const mutex: Mutex = {
@@ -199,6 +234,7 @@ function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: 
     fair,
     lockSync(options = {}) {
       if (flags[0] !== 0) context.check();
+      if (options.timeoutMs !== undefined) checkTimeout("lockSync", options.timeoutMs);
       const result = attempt();
       if (isLocked(result)) return holdNow(result);
       return lockSlowly(result, options);
@@ -211,12 +247,13 @@ function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: 
     lock(options = {}) {
       try {
         if (flags[0] !== 0) context.check();
-        if (options.signal?.aborted !== true) {
-          const result = attempt();
-          if (isLocked(result)) return Promise.resolve(holdNow(result));
-        }
-        ways.beginWait();
-        return waitAsync(point, attemptWaiting, options, "lock", ways.giveUp).then(holdSince);
+        checkAwait(point, "lock", options);
+        const result = attempt();
+        if (isLocked(result)) return Promise.resolve(holdNow(result));
+        const place = callPlace();
+        const wait = ways.wait(false);
+        const after = waitAsync(point, attempter(wait), options, "lock", wait.giveUp);
+        return after.then((waited) => holdSince(waited, place));
       } catch (error) {
         return Promise.reject(error as Error);
       }
@@ -245,6 +282,6 @@ function mutexOf(context: SyncContext, found: FoundObject, fair: boolean, ways: 
       return { waits: words[Y_WAITS >> 2]!, abandoned: words[Y_ABANDONED >> 2]! };
     },
   };
-  context.objects.set(object, { label, isHeld: () => core.holderOf(object) - 1 === context.slotIndex });
+  context.objects.set(object, { label, isHeld: () => core.isHolding(object) !== 0 });
   return mutex;
 }

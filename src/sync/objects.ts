@@ -32,10 +32,14 @@ export interface ObjectPlan {
   /** "mutex"…, for messages. */
   readonly noun: string;
   readonly sizeBytes: number;
+  /** One that there is may have another size, which its opener checks. */
+  readonly isVariable?: true;
   readonly flags?: number;
   readonly limit?: number;
   /** Options that the caller has named: an object that has others is refused. */
   readonly expected?: { readonly flags?: number | undefined; readonly limit?: number | undefined };
+  /** Throws when what was said is not enough to make one. */
+  checkMaking?(): void;
   /** Puts the kind's own words into a block of zeros; flags and limit are there. */
   init?(object: number): void;
 }
@@ -70,7 +74,12 @@ export function openObject(heap: Heap, place: Place | undefined, plan: ObjectPla
     return { handle, created: true, label: `${plan.noun} ${handle}` };
   }
   if (typeof place === "number") return openAt(heap, place, 0, plan);
+  if (typeof place !== "object" || place === null || typeof place.block !== "number") {
+    const message = `a ${plan.noun} is found by a name, a handle, or { block, offset }; not by ${String(place)}`;
+    throw shoalError("ERR_SHOAL_ARGUMENT", message, { kind: plan.noun });
+  }
   if (place.create !== true) return openAt(heap, place.block, place.offset ?? 0, plan);
+  plan.checkMaking?.();
   const at = checkRoom(heap, place.block, place.offset ?? 0, plan);
   new Uint8Array(heap.region.buffer, at, plan.sizeBytes).fill(0);
   initialise(heap, at, plan);
@@ -90,6 +99,7 @@ function openNamed(heap: Heap, name: string, plan: ObjectPlan): FoundObject {
 }
 
 function make(heap: Heap, plan: ObjectPlan): Handle {
+  plan.checkMaking?.();
   const handle = heap.alloc(plan.sizeBytes, { owned: true, zeroed: true, alignmentBytes: 64 });
   initialise(heap, handle, plan);
   return handle;
@@ -132,7 +142,7 @@ function openAt(heap: Heap, block: Handle, offset: number, plan: ObjectPlan, lab
       isObject ? `a ${nouns.get(kind) ?? `object of kind ${kind}`}` : "no object",
     );
   checkOptions(found.label, plan, words);
-  if (offset + plan.sizeBytes > usableBytes)
+  if (plan.isVariable !== true && offset + plan.sizeBytes > usableBytes)
     throw wrongKind(found.label, plan, `a block of ${usableBytes} bytes`);
   return { ...found, handle: asHandle(block + offset) };
 }

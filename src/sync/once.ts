@@ -8,7 +8,7 @@ import { holderInfo } from "./holder.ts";
 import type { Holder } from "./holder.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { Place } from "./objects.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import { checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
 /** What the work is told. */
@@ -53,6 +53,8 @@ export function openOnce(heap: Heap, place?: Place): Once {
   };
 
   const end = (isDone: boolean): void => {
+    // Closed meanwhile: this participant is gone, and the next one does it.
+    if (context.region.closed) return;
     core.endOnce(object, isDone ? 1 : 0);
     context.ringAll(object, set);
   };
@@ -66,6 +68,7 @@ export function openOnce(heap: Heap, place?: Place): Once {
     },
     runSync(work, options = {}) {
       context.check();
+      checkTimeout("runSync", options.timeoutMs);
       let result = core.beginOnce(object);
       if (result === SYNC_MINE) throw selfDeadlock(point, "runSync");
       if (result === 0) result = waitSync(point, attempt, options, "runSync");
@@ -89,7 +92,7 @@ export function openOnce(heap: Heap, place?: Place): Once {
         await work({ abandoned: result === SYNC_ABANDONED });
         isDone = true;
       } finally {
-        if (!context.region.closed) end(isDone);
+        end(isDone);
       }
       return true;
     },

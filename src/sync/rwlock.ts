@@ -24,8 +24,9 @@ import { holderInfo } from "./holder.ts";
 import type { Holder } from "./holder.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
-import { forget, isTraced, remember } from "./trace.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import { ownState } from "./own-state.ts";
+import { callPlace, forget, isTraced, remember } from "./trace.ts";
+import { checkAwait, checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
 /** A read-write lock in a heap. Errors as Mutex's; `abandoned` stays true for all until one that writes has released it. */
@@ -47,19 +48,19 @@ export interface RwLock {
   stats(): { readonly waits: number; readonly abandoned: number };
 }
 
-/** What a participant's rwlock objects of one lock share: how many of its calls read. */
-interface Readers {
-  count: number;
+/** What a participant keeps of a lock: how many of its calls read, and how many wait to write. */
+interface Own {
+  readers: number;
+  waitingWriters: number;
 }
 
-const readersOf = new WeakMap<SyncContext, Map<number, Readers>>();
+const ownOf = ownState<Own>(() => ({ readers: 0, waitingWriters: 0 }));
 
-function readersFor(context: SyncContext, object: number): Readers {
-  let known = readersOf.get(context);
-  if (known === undefined) readersOf.set(context, (known = new Map()));
-  let readers = known.get(object);
-  if (readers === undefined) known.set(object, (readers = { count: 0 }));
-  return readers;
+/** Three ways to get in, to read or to write. */
+interface Side {
+  tryNow(): Hold | undefined;
+  sync(options?: BlockOptions): Hold;
+  wait(options?: AwaitOptions): Promise<Hold>;
 }
 
 /** Finds or makes a read-write lock. Errors as openObject. */
@@ -77,10 +78,11 @@ function isIn(result: number): boolean {
   return result === SYNC_YES || result === SYNC_ABANDONED;
 }
 
-function rwLockOf(context: SyncContext, { handle: object, label }: FoundObject): RwLock {
+function rwLockOf(context: SyncContext, found: FoundObject): RwLock {
   const { core, region } = context;
+  const { handle: object, label } = found;
   const set = object + Y_WAITERS;
-  const readers = readersFor(context, object);
+  const own = ownOf(context, found);
   const point: WaitPoint = { context, object, set, isHeld: true, label };
 
   const notHeld = (): Error => {
@@ -90,8 +92,8 @@ function rwLockOf(context: SyncContext, { handle: object, label }: FoundObject):
 
   const endRead = (): void => {
     context.check();
-    if (readers.count === 0) throw notHeld();
-    if (--readers.count > 0) return;
+    if (own.readers === 0) throw notHeld();
+    if (--own.readers > 0) return;
     if (core.endRead(object) === 0) throw notHeld();
     context.ringAll(object, set);
   };
@@ -105,77 +107,92 @@ function rwLockOf(context: SyncContext, { handle: object, label }: FoundObject):
 
   const tryRead = (): number => {
     // Not past a writer that waits, not even with those that read already.
-    const result = readers.count > 0 && core.holderOf(object) === 0 ? readAgain() : core.tryRead(object);
-    if (isIn(result)) readers.count++;
+    const result = own.readers > 0 && core.holderOf(object) === 0 ? readAgain() : core.tryRead(object);
+    if (isIn(result)) own.readers++;
     else if (result === SYNC_SEEN) context.ringAll(object, set);
     return result;
   };
 
   const readAgain = (): number => (core.isDirty(object) === 0 ? SYNC_YES : SYNC_ABANDONED);
   const tryWrite = (): number => core.tryWrite(object);
-  const waiting = (attempt: () => number) => (): number => {
-    const result = attempt();
-    return isIn(result) ? result : 0;
-  };
-  /** Leaves the writer's place if this participant waits in it. */
+  /** Leaves the writer's place, in which nobody of this participant waits any more. */
   const cancelWrite = (): void => {
-    if (!region.closed && core.cancelWrite(object) !== 0) context.ringAll(object, set);
+    if (own.waitingWriters === 0 && !region.closed && core.cancelWrite(object) !== 0)
+      context.ringAll(object, set);
   };
-  const none = (): void => undefined;
 
-  const side = (call: string, attempt: () => number, release: () => void, giveUp: () => void) => {
-    const attemptWaiting = waiting(attempt);
-    const isWriting = release === endWrite;
-    const hold = (result: number): Hold => {
-      if (isWriting) core.noteSince(object, Date.now());
-      if (isWriting && isTraced) remember(context, object);
-      return new Hold(release, label, result === SYNC_ABANDONED);
+  const hold = (result: number, isWriting: boolean, place = callPlace()): Hold => {
+    context.check();
+    if (isWriting) core.noteSince(object, Date.now());
+    if (isWriting && place !== undefined) remember(context, object, place);
+    return new Hold(isWriting ? endWrite : endRead, label, result === SYNC_ABANDONED);
+  };
+
+  const side = (call: "read" | "write"): Side => {
+    const isWriting = call === "write";
+    const attempt = isWriting ? tryWrite : tryRead;
+    const attemptWaiting = (): number => {
+      const result = attempt();
+      if (!isIn(result)) return 0;
+      if (isWriting) own.waitingWriters--;
+      return result;
+    };
+    const beginWait = (): void => {
+      if (isWriting) own.waitingWriters++;
+    };
+    const giveUp = (): number => {
+      if (!isWriting) return 0;
+      own.waitingWriters--;
+      cancelWrite();
+      return 0;
     };
     return {
-      tryNow(): Hold | undefined {
+      tryNow() {
         context.check();
         const result = attempt();
-        if (isIn(result)) return hold(result);
-        giveUp();
+        if (isIn(result)) return hold(result, isWriting);
+        if (isWriting) cancelWrite();
         return undefined;
       },
-      sync(options: BlockOptions = {}): Hold {
+      sync(options = {}) {
         context.check();
+        checkTimeout(`${call}Sync`, options.timeoutMs);
         const first = attempt();
-        if (isIn(first)) return hold(first);
+        if (isIn(first)) return hold(first, isWriting);
         if (first === SYNC_MINE) {
-          giveUp();
+          if (isWriting) cancelWrite();
           throw selfDeadlock(point, `${call}Sync`);
         }
+        beginWait();
         const result = waitSync(point, attemptWaiting, options, `${call}Sync`, giveUp);
         if (result === 0) throw timedOut(point, `${call}Sync`, options.timeoutMs ?? 0);
-        return hold(result);
+        return hold(result, isWriting);
       },
-      wait(options: AwaitOptions = {}): Promise<Hold> {
-        try {
-          context.check();
-          return waitAsync(point, attemptWaiting, options, call, giveUp).then(hold);
-        } catch (error) {
-          return Promise.reject(error as Error);
-        }
+      async wait(options = {}) {
+        context.check();
+        checkAwait(point, call, options);
+        const place = callPlace();
+        beginWait();
+        const result = await waitAsync(point, attemptWaiting, options, call, giveUp);
+        return hold(result, isWriting, place);
       },
     };
   };
-  const reading = side("read", tryRead, endRead, none);
-  const writing = side("write", tryWrite, endWrite, cancelWrite);
+  const reading = side("read");
+  const writing = side("write");
 
   const run = async <T>(held: Promise<Hold>, work: (hold: Hold) => T | PromiseLike<T>): Promise<T> => {
-    const hold = await held;
+    const taken = await held;
     try {
-      return await work(hold);
+      return await work(taken);
     } finally {
-      hold.release();
+      taken.release();
     }
   };
 
   context.objects.set(object, {
     label,
-    isHeld: () => readers.count > 0 || core.isWriting(object) !== 0,
+    isHeld: () => own.readers > 0 || core.isWriting(object) !== 0,
   });
   return {
     handle: object,
@@ -190,13 +207,13 @@ function rwLockOf(context: SyncContext, { handle: object, label }: FoundObject):
     writer: () => holderInfo(context, object, core.holderOf(object) - 1),
     readers() {
       context.check();
-      const found: Holder[] = [];
+      const holders: Holder[] = [];
       for (let index = core.nextReader(object, 0); index !== 0; index = core.nextReader(object, index)) {
         const info = holderInfo(context, object, index - 1);
         // What is noted of time and place is the writer's.
-        if (info !== undefined) found.push({ ...info, since: undefined, stack: undefined });
+        if (info !== undefined) holders.push({ ...info, since: undefined, stack: undefined });
       }
-      return found;
+      return holders;
     },
     stats() {
       context.check();

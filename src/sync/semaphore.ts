@@ -8,7 +8,7 @@ import type { SyncContext } from "./context.ts";
 import { Hold } from "./hold.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
-import { timedOut, waitAsync, waitSync } from "./wait.ts";
+import { checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
 
 /** How a semaphore is made. */
@@ -33,6 +33,8 @@ export interface Semaphore {
   acquire(count?: number, options?: AwaitOptions): Promise<Hold>;
   /** Gives permits back without their Hold. @throws ERR_SHOAL_NOT_HOLDER: this participant holds fewer */
   release(count?: number): void;
+  /** Takes back what those hold who are gone, which acquiring does by itself when there are too few. From how many it was. */
+  reclaim(): number;
   /** Calls `work` while it holds one permit. */
   run<T>(work: () => T | PromiseLike<T>, options?: AwaitOptions): Promise<T>;
   /** `abandoned`: how many participants have died with permits. */
@@ -105,6 +107,7 @@ function semaphoreOf(context: SyncContext, { handle: object, label }: FoundObjec
     },
     acquireSync(count = 1, options = {}) {
       check("acquireSync", count);
+      checkTimeout("acquireSync", options.timeoutMs);
       if (core.acquire(object, count) !== 0) return hold(count);
       const result = waitSync(point, () => core.acquire(object, count), options, "acquireSync");
       if (result === 0) throw timedOut(point, "acquireSync", options.timeoutMs ?? 0);
@@ -120,6 +123,12 @@ function semaphoreOf(context: SyncContext, { handle: object, label }: FoundObjec
       return hold(count);
     },
     release: (count = 1) => release(count),
+    reclaim() {
+      context.check();
+      const count = core.reclaimAll(object);
+      if (count > 0) context.ringAll(object, set);
+      return count;
+    },
     async run(work, options) {
       const held = await semaphore.acquire(1, options);
       try {

@@ -18,11 +18,25 @@ const MOST_TEXT_BYTES = 4000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Leaves the caller's stack with `object`, which this participant holds. Without room for that it leaves none. */
-export function remember({ region }: SyncContext, object: number): void {
+/** This package's own lines at the head of a stack: bundled, and as they were written. */
+const ownFolder = new URL(".", import.meta.url).href;
+const ownSource = /\/src\/sync\/[a-z-]+\.ts/;
+
+/** Where a program calls something that takes a lock. Undefined without SHOAL_TRACE=1. */
+export function callPlace(): Error | undefined {
+  return isTraced ? new Error("taken here") : undefined;
+}
+
+function textOf(place: Error): Uint8Array {
+  const lines = (place.stack ?? "").split("\n").slice(1);
+  while (lines.length > 1 && (lines[0]!.includes(ownFolder) || ownSource.test(lines[0]!))) lines.shift();
+  return encoder.encode(lines.map((line) => line.trim()).join("\n")).subarray(0, MOST_TEXT_BYTES);
+}
+
+/** Leaves the stack of `place` with `object`, which this participant holds. Without room for that it leaves none. */
+export function remember({ region }: SyncContext, object: number, place: Error): void {
   const core = region.session.overlay.core as HeapCore;
-  const lines = (new Error("held here").stack ?? "").split("\n").slice(3);
-  const text = encoder.encode(lines.map((line) => line.trim()).join("\n")).subarray(0, MOST_TEXT_BYTES);
+  const text = textOf(place);
   const block = core.allocWith(text.length + 8, 0, 1, 0) >>> 0;
   if (block === 0 || block + text.length + 8 > region.buffer.byteLength) return;
   new Uint32Array(region.buffer, block, 2).set([object, text.length]);
@@ -30,13 +44,13 @@ export function remember({ region }: SyncContext, object: number): void {
   traceWord(region, object)[0] = block;
 }
 
-/** Takes it away again, before the object is released. */
+/** Takes it away again, before the object is released. What somebody else has left stays. */
 export function forget({ region }: SyncContext, object: number): void {
   const word = traceWord(region, object);
   const block = word[0]!;
+  if (block === 0 || ownerOf(region, block) !== region.slotIndex) return;
   word[0] = 0;
-  if (block !== 0 && ownerOf(region, block) === region.slotIndex)
-    (region.session.overlay.core as HeapCore).free(block);
+  (region.session.overlay.core as HeapCore).free(block);
 }
 
 /** The stack that the holder in slot `slotIndex` has left; undefined when it has not. */

@@ -30,6 +30,8 @@ export interface AwaitOptions {
   readonly timeoutMs?: number | undefined;
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether the wait keeps the process from ending. Default true. */
+  readonly ref?: boolean | undefined;
 }
 
 /** What is waited for, by whom. */
@@ -51,12 +53,38 @@ const SPINS = 200;
 
 const NO_LIMIT_MS = 2 ** 40;
 
+/** The longest time that a timer can be set to. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
+
+/** Ends a wait that has left traces, and removes them. Not 0: it has succeeded after all, with that. */
+export type GiveUp = () => number;
+
+/** Of waits that leave none. */
+export const leaveNothing: GiveUp = () => 0;
+
+/** @throws ERR_SHOAL_ARGUMENT */
 export function checkTimeout(call: string, timeoutMs: number | undefined): number {
   if (timeoutMs === undefined || timeoutMs === Infinity) return NO_LIMIT_MS;
   if (typeof timeoutMs === "number" && timeoutMs >= 0) return Math.min(timeoutMs, NO_LIMIT_MS);
   throw shoalError("ERR_SHOAL_ARGUMENT", `${call}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`, {
     timeoutMs: String(timeoutMs),
   });
+}
+
+/**
+ * Throws for options that no wait begins with. Who leaves traces before it waits calls this first.
+ *
+ * @throws ERR_SHOAL_ARGUMENT, ERR_SHOAL_ABORTED
+ */
+export function checkAwait(point: WaitPoint, call: string, { timeoutMs, signal }: AwaitOptions): void {
+  checkTimeout(call, timeoutMs);
+  if (signal === undefined) return;
+  if (!(signal instanceof AbortSignal)) {
+    throw shoalError("ERR_SHOAL_ARGUMENT", `${call}: signal must be an AbortSignal, not ${typeof signal}`, {
+      call,
+    });
+  }
+  if (signal.aborted) throw aborted(point, call, signal);
 }
 
 /** What is thrown when a wait has taken as long as it may. */
@@ -78,7 +106,7 @@ function wouldBlock(point: WaitPoint, call: string): Error {
 
 /**
  * Blocks the thread until `attempt` returns something else than 0; returns that, or 0 when the time is over. `giveUp` is
- * called in that case, or when it throws: a wait that has left traces removes them.
+ * called in that case, or when it throws.
  *
  * @throws ERR_SHOAL_WOULD_BLOCK, ERR_SHOAL_DEADLOCK, ERR_SHOAL_CLOSED, and what `attempt` throws
  */
@@ -87,28 +115,27 @@ export function waitSync(
   attempt: () => number,
   options: BlockOptions,
   call: string,
-  giveUp?: () => void,
+  giveUp: GiveUp = leaveNothing,
 ): number {
   const timeoutMs = checkTimeout(call, options.timeoutMs);
   for (let spin = timeoutMs === 0 ? 1 : SPINS; spin > 0; spin--) {
     const result = attempt();
     if (result !== 0) return result;
   }
-  if (timeoutMs === 0) {
-    giveUp?.();
-    return 0;
-  }
+  if (timeoutMs === 0) return giveUp();
   if (options.warn === true && isMainThread) {
-    giveUp?.();
+    const result = giveUp();
+    if (result !== 0) return result;
     throw wouldBlock(point, call);
   }
-  let result = 0;
+  let result: number;
   try {
     result = sleepUntil(point, attempt, timeoutMs, call);
-    return result;
-  } finally {
-    if (result === 0) giveUp?.();
+  } catch (error) {
+    giveUp();
+    throw error;
   }
+  return result === 0 ? giveUp() : result;
 }
 
 function sleepUntil(point: WaitPoint, attempt: () => number, timeoutMs: number, call: string): number {
@@ -124,13 +151,13 @@ function sleepUntil(point: WaitPoint, attempt: () => number, timeoutMs: number, 
       const seen = core.enter(set);
       const result = attempt();
       if (result !== 0) {
-        leaveFor(point);
+        context.leave(object, set);
         return result;
       }
       const nowMs = performance.now();
       const leftMs = startMs + timeoutMs - nowMs;
       if (leftMs <= 0) {
-        leaveFor(point);
+        context.leave(object, set);
         return 0;
       }
       native.futexWait(context.bellAddress, seen, Math.ceil(Math.min(leftMs, WATCH_MS)));
@@ -140,39 +167,45 @@ function sleepUntil(point: WaitPoint, attempt: () => number, timeoutMs: number, 
       if (!context.recover() && point.isHeld) findCycle(point, call);
     }
   } catch (error) {
-    if (!context.region.closed) leaveFor(point);
+    if (!context.region.closed) context.leave(object, set);
     throw error;
   } finally {
     if (!context.region.closed) core.noteWait(0, 0, 1);
   }
 }
 
-/** Leaves the set. Who was rung since it looked last does not need it any more; somebody else may. */
-function leaveFor({ context, object, set }: WaitPoint): void {
-  if (context.core.leave(set) === 0) context.ringOne(object, set);
-}
-
 /**
- * Resolves once `attempt` returns something else than 0, with that. Errors that it throws reject.
+ * Resolves once `attempt` returns something else than 0, with that. Errors that it throws reject. `giveUp` is called when the
+ * wait ends otherwise, unless the region was closed.
  *
  * @throws (rejects) ERR_SHOAL_TIMEOUT, ERR_SHOAL_ABORTED, ERR_SHOAL_CLOSED
  */
-export function waitAsync(
+export async function waitAsync(
   point: WaitPoint,
   attempt: () => number,
   options: AwaitOptions,
   call: string,
-  giveUp?: () => void,
+  giveUp: GiveUp = leaveNothing,
+): Promise<number> {
+  checkAwait(point, call, options);
+  const timeoutMs = checkTimeout(call, options.timeoutMs);
+  let result = attempt();
+  if (result !== 0) return result;
+  if (timeoutMs > 0) return inTheLoop(point, attempt, { ...options, timeoutMs }, call, giveUp);
+  result = giveUp();
+  if (result !== 0) return result;
+  throw timedOut(point, call, 0);
+}
+
+function inTheLoop(
+  point: WaitPoint,
+  attempt: () => number,
+  { timeoutMs, signal, ref = true }: AwaitOptions & { readonly timeoutMs: number },
+  call: string,
+  giveUp: GiveUp,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const { context, object, set, isHeld } = point;
-    const { signal } = options;
-    const timeoutMs = checkTimeout(call, options.timeoutMs);
-    if (signal?.aborted === true) {
-      giveUp?.();
-      reject(aborted(point, call, signal));
-      return;
-    }
     const place = context.pointOf(object, set, isHeld);
     let timer: NodeJS.Timeout | undefined;
     const settle = (): void => {
@@ -180,6 +213,7 @@ export function waitAsync(
       signal?.removeEventListener("abort", onAbort);
     };
     const awaiting: Awaiting = {
+      isRef: ref,
       poll() {
         try {
           const result = attempt();
@@ -200,14 +234,24 @@ export function waitAsync(
     const stop = (error: Error): void => {
       settle();
       context.remove(place, awaiting);
-      giveUp?.();
-      reject(error);
+      const result = giveUp();
+      if (result !== 0) resolve(result);
+      else reject(error);
     };
     const onAbort = (): void => stop(aborted(point, call, signal!));
+    const endMs = performance.now() + timeoutMs;
+    const setTimer = (afterMs: number): void => {
+      timer = setTimeout(onTime, Math.min(Math.ceil(afterMs), MOST_TIMER_MS));
+      if (!awaiting.isRef) timer.unref();
+    };
+    const onTime = (): void => {
+      const leftMs = endMs - performance.now();
+      if (leftMs > 0) setTimer(leftMs);
+      else stop(timedOut(point, call, timeoutMs));
+    };
     if (begin(point, place, awaiting)) return;
-    if (timeoutMs === 0) return stop(timedOut(point, call, 0));
     signal?.addEventListener("abort", onAbort);
-    if (timeoutMs < NO_LIMIT_MS) timer = setTimeout(() => stop(timedOut(point, call, timeoutMs)), timeoutMs);
+    if (timeoutMs < NO_LIMIT_MS) setTimer(timeoutMs);
   });
 }
 

@@ -21,7 +21,7 @@ interface Failure {
   };
 }
 
-const commands = ["demo", "create", "ls", "stat", "draw", "grow", "rm", "map", "write", "read", "verify"];
+const commands = "demo create ls stat draw grow rm map write read verify send receive tail locks".split(" ");
 
 for (const command of commands) {
   test(`shoal ${command} --help shows examples and the exit codes, and ends with 0`, async () => {
@@ -102,6 +102,10 @@ for (const args of [
   ["demo", "--processes", "1", "--kill"],
   ["demo", "--processes", "8", "--threads", "20"],
   ["demo", "--size", "4G"],
+  ["send", "x"],
+  ["send", "x", "y", "--codec", "msgpack"],
+  ["receive", "x", "y", "--count", "0"],
+  ["receive", "x", "y", "--timeout", "soon"],
 ]) {
   test(`bad usage ends with 2 and says why: shoal ${args.join(" ")}`, async () => {
     const { code, stdout, stderr } = await runShoal(...args);
@@ -113,7 +117,17 @@ for (const args of [
   });
 }
 
-for (const args of [["stat"], ["draw"], ["verify"], ["grow", "1M"], ["rm"]]) {
+for (const args of [
+  ["stat"],
+  ["draw"],
+  ["verify"],
+  ["grow", "1M"],
+  ["rm"],
+  ["send", "jobs", "1"],
+  ["receive", "jobs"],
+  ["tail", "news"],
+  ["locks"],
+]) {
   test(`a missing name ends shoal ${args[0]} with 1 and ERR_SHOAL_NOT_FOUND`, async (t) => {
     const [command = "", ...rest] = args;
     const name = freshName(t);

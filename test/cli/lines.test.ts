@@ -9,7 +9,6 @@ import { runJson, runShoal, sharedNames, startShoal } from "./shoal.ts";
 import type { Running } from "./shoal.ts";
 
 const LINES = new URL("../../src/cli/lines.js", import.meta.url).href;
-const RING = new URL("../../src/cli/line-ring.js", import.meta.url).href;
 
 function numbered(count: number, prefix = ""): string {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}\n`).join("");
@@ -30,15 +29,14 @@ async function runModule(text: string): Promise<string> {
   return signal ?? `${code}: ${complaint}`;
 }
 
-/** A writer that is killed with one line written to the ring and not committed, holding the writers' turn. */
+/** A writer that is killed with one line sent, and one written to the queue and not sent. */
 function halfWriter(name: string): string {
   return `
-    import { joinLines, sendLines } from "${LINES}";
-    import { LINE } from "${RING}";
+    import { joinLines, LINE, sendLines } from "${LINES}";
     const end = await joinLines("${name}", "writer");
-    const line = (text) => ({ kind: LINE, bytes: Buffer.from(text) });
-    await sendLines(end, [line("whole")]);
-    await sendLines(end, { *[Symbol.iterator]() { yield line("half"); process.kill(process.pid, "SIGKILL"); } });`;
+    await sendLines(end, [{ kind: LINE, bytes: Buffer.from("whole") }]);
+    end.lines.reserve(5).bytes.set(Buffer.from("\\0half"));
+    process.kill(process.pid, "SIGKILL");`;
 }
 
 test("a line of any length comes out as it went in: long, empty, without an end, no UTF-8", async (t) => {

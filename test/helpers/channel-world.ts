@@ -10,6 +10,7 @@ import { placesOf } from "../../src/data/channel/places.ts";
 import type { ChannelPlaces } from "../../src/data/channel/places.ts";
 import * as layout from "../../src/layout/channel.ts";
 import { NEED_STORAGE, OK } from "../../src/layout/result.ts";
+import { C_HISTORY, C_SUBSCRIBERS } from "../../src/layout/topic.ts";
 import { SYNC_MAGIC, Y_FLAGS, Y_KIND, Y_LIMIT } from "../../src/layout/sync.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
 import type { HeapCore } from "../../src/region/core.ts";
@@ -35,6 +36,9 @@ export interface ChannelOptions {
   readonly kind?: number;
   readonly capacity?: number;
   readonly flags?: number;
+  /** Of a topic. */
+  readonly subscribers?: number;
+  readonly history?: number;
 }
 
 /** Room for 48 bytes in a cell. */
@@ -47,23 +51,30 @@ function must(handle: number): number {
 
 /** A channel in a block of the heap. */
 export function makeChannel(world: World, heap: HeapCore, options: ChannelOptions = {}): Channel {
-  const { kind = layout.CHANNEL_QUEUE, capacity = 2, flags = 0 } = options;
-  const places = placesOf(world.geometry.slotCount, capacity, CELL_BYTES);
+  const { kind = layout.CHANNEL_QUEUE, capacity = 2, flags = 0, subscribers = 0, history = 0 } = options;
+  const places = placesOf(world.geometry.slotCount, capacity, CELL_BYTES, subscribers);
   const object = must(heap.alloc(places.sizeBytes));
   new Uint8Array(world.memory.buffer, object, places.sizeBytes).fill(0);
   const view = new DataView(world.memory.buffer);
   view.setUint32(object + Y_FLAGS, flags, true);
   view.setUint32(object + Y_LIMIT, capacity, true);
   view.setUint32(object + layout.C_CELL_BYTES, CELL_BYTES, true);
+  view.setUint32(object + C_SUBSCRIBERS, subscribers, true);
+  view.setUint32(object + C_HISTORY, history, true);
   view.setUint32(object + Y_KIND, SYNC_MAGIC | kind, true);
-  const { receivers, senders, records, tailSide, headSide, cells, sizeBytes } = places;
+  const { receivers, senders, records, tailSide, headSide, entries, cells, sizeBytes } = places;
   return {
-    ...{ world, object, capacity, cellBytes: CELL_BYTES, sizeBytes },
+    world,
+    object,
+    capacity,
+    cellBytes: CELL_BYTES,
+    sizeBytes,
     receivers: object + receivers,
     senders: object + senders,
     records: object + records,
     tailSide: object + tailSide,
     headSide: object + headSide,
+    entries: object + entries,
     cells: object + cells,
   };
 }

@@ -69,7 +69,7 @@ function changeRoot(core: HeapCore, world: World, name: string, handle: number):
   const length = passName(world, ACTOR, name);
   assert.equal(core.lockRoots(), 0);
   try {
-    return core.rootSet(length, handle);
+    return core.rootSet(length, handle, 0);
   } finally {
     core.unlockRoots();
   }

@@ -131,7 +131,7 @@ export const turns: readonly Turn[] = [
     run(world, handle) {
       const other = attend(world, OTHER);
       if (other.lockRoots() === OK) {
-        assert.equal(other.rootSet(passName(world, OTHER, "theirs"), handle), OK);
+        assert.equal(other.rootSet(passName(world, OTHER, "theirs"), handle, 0), OK);
         other.unlockRoots();
         assert.equal(other.rootGet(passName(world, OTHER, "theirs")) >>> 0, handle);
       }

@@ -5,26 +5,7 @@
  * It stands alone: it sees nothing of the module that it was written in.
  */
 import { parentPort } from "node:worker_threads";
-import { Heap } from "../../src/heap/index.ts";
-import * as os from "../../src/os/index.ts";
-import { native } from "../../src/os/native.ts";
-import { useCheckpoint } from "../../src/region/core.ts";
-import { Region } from "../../src/region/index.ts";
-import { holdings } from "./holdings.ts";
-
-/** What a function that runs here may use. */
-export interface PeerTools {
-  readonly Region: typeof Region;
-  readonly Heap: typeof Heap;
-  readonly os: typeof os;
-  readonly native: typeof native;
-  readonly useCheckpoint: typeof useCheckpoint;
-  readonly holdings: typeof holdings;
-  /** Regions that live from one call to the next, by a name that the test chooses. */
-  readonly regions: Map<string, Region>;
-  /** The region kept under this name (default "main"). */
-  region(key?: string): Region;
-}
+import { makeTools } from "./peer-tools.ts";
 
 /** A call on its way here. */
 export interface PeerCall {
@@ -40,22 +21,7 @@ export interface PeerAnswer {
   readonly failure?: { readonly code: string; readonly message: string; readonly details: unknown };
 }
 
-const regions = new Map<string, Region>();
-
-const tools: PeerTools = {
-  Region,
-  Heap,
-  os,
-  native,
-  useCheckpoint,
-  holdings,
-  regions,
-  region(key = "main") {
-    const found = regions.get(key);
-    if (found === undefined) throw new Error(`this peer keeps no region ${key}`);
-    return found;
-  },
-};
+const tools = makeTools();
 
 function describeFailure(error: unknown): NonNullable<PeerAnswer["failure"]> {
   const { code, message, details } = error as { code?: unknown; message?: unknown; details?: unknown };

@@ -12,9 +12,10 @@ import type { ChildProcess } from "node:child_process";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import type { PeerAnswer, PeerCall, PeerTools } from "./peer-main.ts";
+import type { PeerAnswer, PeerCall } from "./peer-main.ts";
+import type { PeerTools } from "./peer-tools.ts";
 
-export type { PeerTools } from "./peer-main.ts";
+export type { PeerTools } from "./peer-tools.ts";
 
 const mainUrl = new URL("peer-main.js", import.meta.url);
 

@@ -2,11 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as buddy from "../../src/layout/buddy.ts";
+import * as channel from "../../src/layout/channel.ts";
 import * as fit from "../../src/layout/fit.ts";
 import * as header from "../../src/layout/header.ts";
 import * as page from "../../src/layout/page.ts";
+import * as port from "../../src/layout/port.ts";
 import * as root from "../../src/layout/root.ts";
 import * as slot from "../../src/layout/slot.ts";
+import * as sync from "../../src/layout/sync.ts";
+import * as topic from "../../src/layout/topic.ts";
 import { FORMAT_STAMP, stampOf } from "../../src/layout/stamp.ts";
 import { MAX_SEGMENT_BYTES, PLAIN, planGeometry, storageRanges } from "../../src/region/geometry.ts";
 
@@ -173,7 +177,7 @@ test("a heap's storage covers its header, the described part of its table and it
 });
 
 test("the format stamp changes when any constant of the layout does", () => {
-  const tables = [header, slot, page, root, buddy, fit].map(
+  const tables = [header, slot, page, root, buddy, fit, sync, channel, topic, port].map(
     (table) => ({ ...table }) as Record<string, number>,
   );
   assert.equal(stampOf(tables, 2), FORMAT_STAMP);

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { asHandle, environmentOptions, Heap } from "../../src/index.ts";
+import { asHandle, environmentOptions, Heap } from "../../src/heap/index.ts";
 import type { AllocatorName, Handle, Pointer } from "../../src/index.ts";
 import { drawHeap, formatDrawing } from "../../src/inspect/index.ts";
 import { linesOf, makeProgram } from "../auto/programs.ts";
@@ -311,9 +311,9 @@ for (const allocator of ["buddy", "slab"] as const) {
     }
     heap.recover();
     work(heap, 100, 1024);
-    // What is owned is given back. Each may have had one shared block.
+    // What is owned is given back. Each may have had two shared blocks: one that was shared just before it would have been freed.
     const { used } = heap.stats().blocks;
-    assert.ok(used <= 3, `${used} blocks are left`);
+    assert.ok(used <= 2 * peers.length, `${used} blocks are left`);
     checkHeap(heap, used);
   });
 }

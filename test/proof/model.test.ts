@@ -93,3 +93,11 @@ test("a root leads to what it was set to, for whoever looks after that", () => {
   assert.ok(isLinearisable(one, named, histories(1000, 1), rules));
   assert.ok(!isLinearisable(one, named, histories(0, 1), rules));
 });
+
+test("what somebody who was dead from the start had owned may be had by others once it was recovered", () => {
+  const theirs = state({ 1000: 4 });
+  const histories = [history(0, [[alloc, ok(1000)]])];
+  assert.ok(!isLinearisable(theirs, one, histories, rules));
+  assert.ok(isLinearisable(theirs, one, histories, rules, [4]));
+  assert.ok(!isLinearisable(theirs, state({ 1000: 4 }), histories, rules, [4]));
+});

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { heapKinds } from "../../proof/heaps.ts";
 import type { HeapKind } from "../../proof/heaps.ts";
+import { prepareRace } from "../../proof/race.ts";
 import { runRandom } from "../../proof/random.ts";
 import { races } from "../../proof/races.ts";
 import { runRace } from "../../proof/run-race.ts";
@@ -26,13 +27,30 @@ const leastSchedules: Readonly<Record<HeapKind, number>> = { slab: 30_000, buddy
 describe("whatever order the accesses of two or three come in, and whoever dies", () => {
   for (const heap of heapKinds) {
     test(`a ${heap} heap holds what its users were told, and is sound`, (t) => {
-      const tally = makeTally();
-      for (const race of races)
-        if (race.heap === heap) runRace(race, tally, { ...usual, isOver: () => false });
-      assertNone(tally);
-      t.diagnostic(`${tally.schedules} schedules, ${tally.steps} steps, ${tally.deaths} deaths`);
-      assert.ok(tally.schedules > leastSchedules[heap] && tally.deaths > 1000, "all of it was done");
-      assert.deepEqual([tally.bounded, tally.cut], [0, 0], "every race was gone through whole");
+      const tallies = { pairs: makeTally(), threes: makeTally() };
+      for (const race of races) {
+        if (race.heap !== heap) continue;
+        const isPair = prepareRace(race).participants.length === 2;
+        runRace(race, isPair ? tallies.pairs : tallies.threes, { ...usual, isOver: () => false });
+      }
+      for (const [name, tally] of Object.entries(tallies)) {
+        assertNone(tally);
+        const { operations, schedules, steps, deaths, bounded } = tally;
+        t.diagnostic(
+          `${operations} ${name}: ${schedules} schedules, ${steps} steps, ${deaths} deaths; ${bounded} up to 2 preemptions`,
+        );
+      }
+      const { pairs, threes } = tallies;
+      assert.deepEqual(
+        [pairs.bounded, pairs.cut, threes.cut],
+        [0, 0, 0],
+        "every pair was gone through whole",
+      );
+      assert.ok(pairs.schedules > leastSchedules[heap] && pairs.deaths > 1000, "all of it was done");
+      assert.ok(
+        threes.operations > 8 && threes.schedules > 10_000 && threes.deaths > 1000,
+        "and of the threes",
+      );
     });
     test(`a ${heap} heap is so in random orders of random operations`, (t) => {
       const tally = makeTally();

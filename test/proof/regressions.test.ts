@@ -20,7 +20,12 @@ function raceNamed(name: string): (typeof races)[0] {
 /** All schedules of the race, with all deaths. */
 function assertRight(name: string): void {
   const tally = makeTally();
-  runRace(raceNamed(name), tally, { mostStates: 100_000, deathStride: 1, isOver: () => false });
+  runRace(raceNamed(name), tally, {
+    mostStates: 100_000,
+    mostStatesOfThree: 100_000,
+    deathStride: 1,
+    isOver: () => false,
+  });
   assert.deepEqual([tally.violations, tally.cut], [[], 0]);
   assert.ok(tally.schedules > 1 && tally.deaths > 1);
 }

@@ -1,8 +1,11 @@
 /** That the proof finds what is wrong, and shows it again. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NEED_CATCH_UP } from "../../src/layout/result.ts";
+import type { Participant } from "../../proof/coroutine.ts";
 import { explore, makeTouches } from "../../proof/explore.ts";
 import type { Touches, View } from "../../proof/explore.ts";
+import { heapKinds } from "../../proof/heaps.ts";
 import { joinHash } from "../../proof/journal.ts";
 import { prepareRace } from "../../proof/race.ts";
 import type { Race } from "../../proof/race.ts";
@@ -15,7 +18,7 @@ import { buildProof } from "./build.ts";
 
 await buildProof();
 
-const options = { mostStates: 100_000, deathStride: 0, isOver: () => false };
+const options = { mostStates: 100_000, mostStatesOfThree: 100_000, deathStride: 0, isOver: () => false };
 
 /** Both free the same block, and each is to be the only one who does: a slab heap does not promise that. */
 const wrong: Race = {
@@ -149,4 +152,24 @@ test("a random schedule that goes wrong is made as small as it can be", () => {
   const text = /--replay "random\/planted\/1" --schedule "(.*)"/.exec(replay)?.[1] ?? "";
   assert.match(text, /^(\d\*\d+ ?){1,3}$/, "no death, and hardly a switch");
   assert.throws(() => replayRace(race, parseSchedule(text)), { message });
+});
+
+test("a participant that has not caught up with another's growth is told to, and touches nothing that it has not mapped", () => {
+  for (const heap of heapKinds) {
+    const race = races.find((one) => one.heap === heap && one.name.endsWith("adopts and shares it"));
+    const { participants, begin } = prepareRace(race!);
+    begin();
+    const [one, two] = participants as [Participant, Participant];
+    one.finish();
+    assert.ok(!one.position().results.includes(NEED_CATCH_UP));
+    two.finish();
+    assert.deepEqual([two.position().isDone, two.position().failure], [true, undefined]);
+    assert.ok(two.position().results.includes(NEED_CATCH_UP), heap);
+  }
+  const [one] = prepareRace(wrong).participants as [Participant];
+  one.begin((core) => {
+    core.setMapped(0);
+    return core.sizePages();
+  });
+  assert.match(one.position().failure?.message ?? "", /which its participant has not mapped$/);
 });

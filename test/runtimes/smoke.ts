@@ -8,8 +8,19 @@ import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
+import { parentPort, Worker } from "node:worker_threads";
 import { Heap, Region, ShoalError } from "../../src/index.ts";
+import {
+  fallocate,
+  futexWake,
+  mmap,
+  openWaiter,
+  shmOpen,
+  shmUnlink,
+  WAITER_RANG,
+  WAITER_TICKED,
+} from "../../src/os/index.ts";
+import type { Waiter } from "../../src/os/index.ts";
 import type { BackendName, Handle } from "../../src/index.ts";
 
 const self = fileURLToPath(import.meta.url);
@@ -121,10 +132,51 @@ async function checkWorker(): Promise<void> {
   }
 }
 
+/** Rings, ticks and a worker that ends while it waits. (src/os/waiter.ts is no part of the public API.) */
+async function checkWaiter(): Promise<void> {
+  const name = `/shoal-test-${process.pid}-smoke-waiter`;
+  const fd = shmOpen(name, { create: true });
+  try {
+    fallocate(fd, 0, 4096);
+    const words = new Int32Array(mmap({ fd }).buffer);
+    const worker = new Worker(self, { argv: ["waiter", name] });
+    await new Promise((resolve, reject) => {
+      worker.on("error", reject);
+      worker.on("message", resolve);
+    });
+    const told: number[] = [];
+    await new Promise<void>((resolve) => {
+      const waiter = waitOn(name, 1, (reasons) => {
+        told.push(reasons);
+        if (told.length === 1) waiter.setTicking(true);
+        if (reasons === WAITER_TICKED) resolve();
+        if (reasons === WAITER_TICKED) waiter.close();
+      });
+      waiter.setRef(true);
+      Atomics.add(words, 1, 1);
+      futexWake(words, 1);
+    });
+    assert.deepEqual(told, [WAITER_RANG, WAITER_TICKED]);
+    await worker.terminate();
+  } finally {
+    shmUnlink(name);
+  }
+}
+
+function waitOn(name: string, bell: number, notify: (reasons: number) => void): Waiter {
+  const lockFd = shmOpen(name);
+  const memory = mmap({ fd: lockFd }).buffer;
+  const places = { bellOffset: bell * 4, slotsOffset: 1024, usedOffset: 0, slotCount: 1, ownIndex: 0 };
+  const waiter = openWaiter({ memory, ...places, lockFd, lockOffset: 1024 }, notify);
+  waiter.setActive(true);
+  return waiter;
+}
+
 async function main(): Promise<void> {
   for (const backend of ["posix", "file", "sysv", "anonymous"] as const) checkBackend(backend);
   checkHeap();
   await checkWorker();
+  await checkWaiter();
   const { versions } = process;
   console.log(`ok on ${versions["bun"] ? "bun" : versions["deno"] ? "deno" : "node"} ${process.version}`);
 }
@@ -136,6 +188,10 @@ else if (role === "worker") {
   const region = Region.open(name);
   region.bytes()[3] = 33;
   region.close();
+} else if (role === "waiter") {
+  waitOn(name, 2, () => {}).setTicking(true);
+  parentPort!.postMessage("here", []);
+  setInterval(() => {}, 1000);
 } else {
   try {
     await main();

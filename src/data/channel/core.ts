@@ -17,6 +17,7 @@ export interface ChannelCore {
   endChannel(object: number): void;
   isEnded(object: number): number;
   closeChannel(object: number): void;
+  forgetChannel(): void;
   noteChannelWait(object: number, isSender: number): void;
   noteDropped(object: number): void;
 
@@ -30,6 +31,7 @@ export interface ChannelCore {
   endReceive(object: number, cell: number): number;
   giveBack(object: number, cell: number): number;
   queueDepth(object: number): number;
+  queueClaimed(object: number): number;
   sweepQueue(object: number): number;
   dropNext(object: number): number;
 
@@ -44,6 +46,26 @@ export interface ChannelCore {
   ringReceived(object: number): number;
   ringGiveBack(object: number): void;
   ringDepth(object: number): number;
+
+  claimPublish(object: number): number;
+  takeOldBlock(object: number, cell: number): number;
+  putMessageBlock(object: number, cell: number, block: number): number;
+  commitPublish(object: number, cell: number, lengthBytes: number): number;
+  cancelPublish(object: number, cell: number): number;
+  sweepTopic(object: number): number;
+  countWriting(object: number): number;
+  drainTopic(object: number): number;
+  messageLength(object: number, cell: number): number;
+  nextMessage(object: number, index: number): number;
+  isThere(object: number, index: number): number;
+  passMessage(object: number, index: number): number;
+  subscribe(object: number, policy: number, fromHistory: number): number;
+  unsubscribe(object: number, index: number): number;
+  subscriberPhase(object: number, index: number): number;
+  subscriberSlot(object: number, index: number): number;
+  subscriberLag(object: number, index: number): number;
+  subscriberCount(object: number, index: number, at: number): number;
+  subscriberDropped(object: number, index: number): number;
 }
 
 /** The channels' functions on `memory`, for the participant in slot `slotIndex`. @throws ERR_SHOAL_CORRUPT */

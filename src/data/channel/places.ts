@@ -8,6 +8,7 @@ import {
   CHANNEL_SIDE_BYTES,
 } from "../../layout/channel.ts";
 import { SET_SWEPT_BYTES } from "../../layout/sync.ts";
+import { TOPIC_ENTRY_BYTES } from "../../layout/topic.ts";
 
 /** Offsets from the channel's start. */
 export interface ChannelPlaces {
@@ -17,6 +18,8 @@ export interface ChannelPlaces {
   /** The senders' line, and the receivers'. */
   readonly tailSide: number;
   readonly headSide: number;
+  /** Of a topic: its subscribers' entries. */
+  readonly entries: number;
   readonly cells: number;
   readonly sizeBytes: number;
 }
@@ -30,13 +33,21 @@ export function cellBytesFor(messageBytes: number): number {
   return toLine(CELL_DATA + messageBytes);
 }
 
-export function placesOf(slotCount: number, capacity: number, cellBytes: number): ChannelPlaces {
+/** `subscribers`: how many entries for them a topic has. */
+export function placesOf(
+  slotCount: number,
+  capacity: number,
+  cellBytes: number,
+  subscribers = 0,
+): ChannelPlaces {
   const setBytes = Math.ceil(slotCount / 64) * 8 + SET_SWEPT_BYTES;
   const receivers = C_SETS;
   const senders = receivers + setBytes;
   const records = toLine(senders + setBytes);
   const tailSide = records + slotCount * CHANNEL_RECORD_BYTES;
   const headSide = tailSide + CHANNEL_SIDE_BYTES;
-  const cells = headSide + CHANNEL_SIDE_BYTES;
-  return { receivers, senders, records, tailSide, headSide, cells, sizeBytes: cells + capacity * cellBytes };
+  const entries = headSide + CHANNEL_SIDE_BYTES;
+  const cells = entries + subscribers * TOPIC_ENTRY_BYTES;
+  const sizeBytes = cells + capacity * cellBytes;
+  return { receivers, senders, records, tailSide, headSide, entries, cells, sizeBytes };
 }
