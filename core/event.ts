@@ -152,12 +152,14 @@ export function isBroken(object: u32): bool {
  * SYNC_NO: it is to wait. SYNC_BROKEN: who waits is to be rung, too. SYNC_DONE: the generation has changed; read it again.
  */
 export function arrive(object: u32, generation: u32): u32 {
-  // Of a party that is gone nobody comes any more; and before the own cell is written, in which one may stand.
-  if (goneParty(object) != 0) {
+  const cell = partyAt(object, me - 1);
+  const party = loadCell(cell);
+  if (party != ident && party != 0) {
+    // A party had this slot, and is gone: its cell is to say so until the barrier is broken.
     breakBarrier(object, generation);
-    return barrierGeneration(object) != generation ? SYNC_DONE : SYNC_BROKEN;
+    if (barrierGeneration(object) != generation) return SYNC_DONE;
   }
-  storeCell(partyAt(object, me - 1), ident);
+  storeCell(cell, ident);
   for (let tries = TRIES; tries > 0; tries--) {
     const word = loadArrivals(object);
     if (<u32>(word >> 32) != generation) return SYNC_DONE;
