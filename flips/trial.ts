@@ -2,10 +2,12 @@
  * One damaged heap: it is opened, damaged, and then every call is made on it, by who had it open and by who opens it then.
  */
 
+import { ShoalError } from "../src/errors.ts";
 import { Heap } from "../src/heap/index.ts";
 import type { AllocatorName } from "../src/heap/index.ts";
 import { H_HEAP_LOCK, H_ROOTS_LOCK, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
 import { useCheckpoint } from "../src/region/core.ts";
+import type { Region } from "../src/region/index.ts";
 import { changingCalls, isCoded, lookingCalls } from "./calls.ts";
 import type { Hand } from "./calls.ts";
 import { damage, describeDamage } from "./damage.ts";
@@ -103,6 +105,24 @@ function hurt(scene: Scene): void {
   scene.damages.push(describeDamage(damage(scene.image, scene.random)));
 }
 
+/**
+ * Whether this participant can put anything right. One whose pages were cut off underneath it cannot: all its calls are refused,
+ * and when it closes it counts as dead, so whoever recovers it puts right what is in its name.
+ */
+function canAct(region: Region): boolean {
+  try {
+    region.check();
+    return true;
+  } catch (error) {
+    if (
+      error instanceof ShoalError &&
+      (error.code === "ERR_SHOAL_DAMAGED" || error.code === "ERR_SHOAL_CLOSED")
+    )
+      return false;
+    throw error;
+  }
+}
+
 /** A participant whose call has ended holds no lock: what it held it has put right. */
 function checkLocks(scene: Scene, heap: Heap): void {
   const number = heap.region.slotIndex + 1;
@@ -170,7 +190,7 @@ function play(scene: Scene): void {
     // Both locks are taken once more, so that whatever the damage has put there is put right, if it can be.
     attempt(scene, "alloc", () => heap.alloc(16));
     attempt(scene, "roots.delete", () => heap.roots.delete("none"));
-    if (!heap.region.closed) checkLocks(scene, heap);
+    if (canAct(heap.region)) checkLocks(scene, heap);
   }
   if (scene.trial.violations.length === 0 && random.once(2)) checkRepair(scene, heap, hand);
   attempt(scene, "close", () => heap.close());

@@ -35,6 +35,12 @@ test("a segment may become as long as any of its openers was told that it may", 
   assert.equal(status, 0);
 });
 
+test("who was cut off from the segment is not asked to put a lock right that the damage has put in its name", () => {
+  const { status, stderr } = runFlips("--allocator", "slab", "--seed", "5072049", "--count", "1");
+  assert.equal(stderr, "");
+  assert.equal(status, 0);
+});
+
 test("wrong usage is code 2 and help is code 0", () => {
   for (const args of [["--count", "none"], ["--allocator", "heap"], ["--what"]]) {
     const { status, stderr, stdout } = runFlips(...args);
