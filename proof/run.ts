@@ -162,7 +162,12 @@ export function replay(name: string, schedule: string | undefined): void {
     return;
   }
   runRace(race, tally, { ...deep, isOver: () => false });
-  if (tally.violations[0] !== undefined) throw new Error(tally.violations[0].message);
+  throwFound(tally);
+}
+
+/** What is wrong, and how it is shown again. */
+function throwFound({ violations: [found] }: Tally): void {
+  if (found !== undefined) throw new Error(`${found.message}\n${found.replay}`);
 }
 
 function replaySync(name: string, schedule: string | undefined, tally: Tally): void {
@@ -173,5 +178,5 @@ function replaySync(name: string, schedule: string | undefined, tally: Tally): v
     return;
   }
   runSyncRace(race, tally, { ...deepSync, isOver: () => false });
-  if (tally.violations[0] !== undefined) throw new Error(tally.violations[0].message);
+  throwFound(tally);
 }

@@ -116,13 +116,13 @@ for (const allocator of ALLOCATORS) {
 
 test("without descriptors nothing is opened, what is open goes on, and afterwards all is as before", async (t) => {
   const heap = createHeap(t);
-  const peer = startProcess(t, { launcher: ["sh", "-c", 'ulimit -n 60 && exec "$@"', "sh"] });
+  const peer = startProcess(t, { launcher: ["sh", "-c", 'ulimit -n 200 && exec "$@"', "sh"] });
   const outcome = await peer.run(({ Heap: Found, holdings }, name) => {
     const mine = Found.open(name);
     const before = holdings();
     const others: Heap[] = [];
     let refusal: { code?: string; message?: string } = {};
-    for (let index = 0; index < 100; index++) {
+    for (let index = 0; index < 300; index++) {
       try {
         others.push(Found.open(name, { readOnly: true }));
       } catch (error) {
