@@ -44,6 +44,6 @@ export {
   verifyFitLock,
   verifyFitPage,
 } from "./verify-fit";
-export { nextSlabBlock } from "./walk-slab";
+export { foundBytes, foundOwner, nextSlabBlock } from "./walk-slab";
 export { verifyRoot, verifyRootsLock, verifySlot } from "./verify";
 export { ownerOf, usableSize } from "./blocks";

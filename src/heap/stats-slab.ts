@@ -71,7 +71,7 @@ export function countSlab(region: Region): BlockCounts {
     else if (RUN_KINDS.has(kind)) {
       tally.runs++;
       tally.pages.run += passed;
-      addOwned(survey, tally, index * PAGE_SIZE_BYTES, passed * PAGE_SIZE_BYTES);
+      addOwned(tally, survey.ownerOf(index * PAGE_SIZE_BYTES) >>> 0, passed * PAGE_SIZE_BYTES);
     } else if (SLAB_KINDS.has(kind)) {
       addSlabPage(survey, index, tally);
       if (kind === PAGE_SLAB_MARKED) addOwnedIn(survey, index, tally);
@@ -107,11 +107,11 @@ function addOwnedIn(survey: Survey, index: number, tally: Tally): void {
   const end = (index + 1) * PAGE_SIZE_BYTES;
   const next = (from: number): number => survey.nextSlabBlock(from) >>> 0;
   for (let handle = next(index * PAGE_SIZE_BYTES); handle !== 0 && handle < end; handle = next(handle + 1))
-    addOwned(survey, tally, handle, sizeBytes);
+    addOwned(tally, survey.foundOwner() >>> 0, sizeBytes);
 }
 
-function addOwned(survey: Survey, tally: Tally, handle: number, sizeBytes: number): void {
-  const owner = survey.ownerOf(handle) >>> 0;
+/** `owner`: slot index + 1, 0 = nobody. */
+function addOwned(tally: Tally, owner: number, sizeBytes: number): void {
   if (owner === 0) return;
   const counts = ownedBy(tally, owner - 1);
   counts.blocks++;

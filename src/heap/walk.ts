@@ -18,9 +18,18 @@ export interface BlockInfo {
   readonly ownerSlot: number;
 }
 
-function nextBlock(survey: Survey, allocator: number, from: number): number {
-  if (allocator === ALLOCATOR_SLAB) return survey.nextSlabBlock(from) >>> 0;
-  return (allocator === ALLOCATOR_BUDDY ? survey.nextBuddyBlock(from) : survey.nextFitBlock(from)) >>> 0;
+/** Handle of the first block at or after `from` (0 = none), its usable bytes (0 = it is none any more), slot index + 1 of its owner. */
+type Found = readonly [handle: number, sizeBytes: number, owner: number];
+
+function nextBlock(survey: Survey, allocator: number, from: number): Found {
+  if (allocator === ALLOCATOR_SLAB) {
+    const handle = survey.nextSlabBlock(from) >>> 0;
+    return [handle, survey.foundBytes() >>> 0, survey.foundOwner() >>> 0];
+  }
+  const isBuddy = allocator === ALLOCATOR_BUDDY;
+  const handle = (isBuddy ? survey.nextBuddyBlock(from) : survey.nextFitBlock(from)) >>> 0;
+  if (handle === 0) return [0, 0, 0];
+  return [handle, survey.usableSize(handle) >>> 0, survey.ownerOf(handle) >>> 0];
 }
 
 /** The blocks of the heap in `region`, in the order of their handles. */
@@ -31,13 +40,9 @@ export function* walkBlocks(region: Region): Generator<BlockInfo> {
   for (let from = dataOffset; from < 2 ** 32 && !region.closed;) {
     const { survey } = region;
     const at = from;
-    const handle = guarded("blocks", core, () => nextBlock(survey, allocator, at));
+    const found = guarded("blocks", core, () => nextBlock(survey, allocator, at));
+    const [handle, sizeBytes, owner] = found;
     if (handle === 0) return;
-    const [sizeBytes, owner] = guarded("blocks", core, () => [
-      survey.usableSize(handle) >>> 0,
-      survey.ownerOf(handle) >>> 0,
-    ]) as [number, number];
-    // Freed between the two questions: not a block any more.
     if (sizeBytes > 0) yield { handle: asHandle(handle), sizeBytes, ownerSlot: owner - 1 };
     from = handle + Math.max(sizeBytes, 8);
   }

@@ -104,6 +104,9 @@ export interface Survey {
   highWaterPages(): number;
   /** Handle of the first allocated block at or after `from`; 0 = none. */
   nextSlabBlock(from: number): number;
+  /** Usable bytes of the block that nextSlabBlock() has found, 0 = out of reach; and slot index + 1 of its owner, 0 = shared. */
+  foundBytes(): number;
+  foundOwner(): number;
   nextBuddyBlock(from: number): number;
   nextFitBlock(from: number): number;
   /** Usable bytes of the block at `handle`; 0 when there is none. */

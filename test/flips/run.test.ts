@@ -41,6 +41,11 @@ test("who was cut off from the segment is not asked to put a lock right that the
   assert.equal(status, 0);
 });
 
+test("a repair by one that opened the heap with a damaged place of its table lists many blocks, and ends in time", () => {
+  const { status, stderr } = runFlips("--allocator", "slab", "--seed", "5597496", "--count", "1");
+  assert.equal(status, 0, stderr);
+});
+
 test("wrong usage is code 2 and help is code 0", () => {
   for (const args of [["--count", "none"], ["--allocator", "heap"], ["--what"]]) {
     const { status, stderr, stdout } = runFlips(...args);
