@@ -17,24 +17,19 @@ import {
   CHANNEL_EMPTY,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
-import { timedOut, waitAsync, waitSync } from "../../sync/wait.ts";
-import type { AwaitOptions, BlockOptions } from "../../sync/wait.ts";
+import { timedOut } from "../../sync/wait.ts";
+import type { AwaitOptions } from "../../sync/wait.ts";
 import { destroyChannel } from "./destroy.ts";
 import type { Driver } from "./driver.ts";
 import type { Link } from "./link.ts";
 import type { Loan, Message } from "./loan.ts";
 import type { Overflow } from "./options.ts";
-import { makeSpin } from "./spin.ts";
 import { readableOf, webReadableOf, webWritableOf, writableOf } from "./streams.ts";
 import type { ReadableOptions, WritableOptions } from "./streams.ts";
 import { GOT, NONE, OVER, transferOf } from "./transfer.ts";
 import type { Encoded } from "./transfer.ts";
-
-/** How long to wait in a call that blocks the thread. */
-export interface SyncOptions extends BlockOptions {
-  /** Looks all the time instead of sleeping: the fastest, and takes all of a processor. Default false. */
-  readonly spin?: boolean | undefined;
-}
+import { LOOKS, makeWaits, MOST_LOOKS } from "./waits.ts";
+import type { SyncOptions } from "./waits.ts";
 
 /** A channel's counts since it was made, by all participants; rates since the last call of stats() here. */
 export interface ChannelStats {
@@ -135,10 +130,15 @@ export interface Channel<T = unknown> {
   destroy(): void;
 }
 
+/** A message that was waited for; or there will be none. */
+type Received<T> = { readonly value: T } | typeof ENDED;
+const ENDED = "ended";
+
 export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
   const { core, object, label, overflow, region } = link;
   const transfer = transferOf<T>(link, driver);
-  const spin = makeSpin();
+  const senders = makeWaits(link, link.senders);
+  const receivers = makeWaits(link, link.receivers);
   let seen = { ms: performance.now(), sent: -1, received: 0 };
 
   /** For those who find no room and do not wait. True: it was sent, after all. */
@@ -175,35 +175,27 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
       object,
     });
 
-  /** Waits for room, or a message, with the thread. 0: in vain. */
+  /** Waits for room, or a message, with the thread. */
   const block = (isSender: boolean, attempt: () => number, options: SyncOptions, call: string): number => {
-    const point = isSender ? link.senders : link.receivers;
-    return options.spin === true
-      ? spin.wait(link, attempt, options, call)
-      : waitSync(point, attempt, options, call);
-  };
-
-  const blockOrThrow = (
-    isSender: boolean,
-    attempt: () => number,
-    options: SyncOptions,
-    call: string,
-  ): number => {
-    const result = block(isSender, attempt, options, call);
+    const result = (isSender ? senders : receivers).block(attempt, options, call);
     if (result === 0) throw timedOut(isSender ? link.senders : link.receivers, call, options.timeoutMs ?? 0);
     return result;
   };
 
-  const awaitMessage = async (
-    attempt: () => number,
-    options: AwaitOptions,
-    call: string,
-  ): Promise<number> => {
+  /**
+   * Waits for a message. Its value is kept with the attempt that has got it: until whoever awaits it goes on, others may have got
+   * the next ones.
+   */
+  const awaitMessage = async (options: AwaitOptions, call: string): Promise<Received<T>> => {
     core.noteChannelWait(object, 0);
-    const startMs = performance.now();
-    const result = await waitAsync(link.receivers, attempt, options, call);
-    spin.note(performance.now() - startMs);
-    return result;
+    let received: Received<T> = ENDED;
+    const attempt = (): number => {
+      const result = transfer.tryReceive(LOOKS, call);
+      if (result === GOT) received = { value: transfer.value };
+      return result;
+    };
+    await receivers.turn(attempt, options, call);
+    return received;
   };
 
   /** Something that is got from the channel by looking, and may have to be waited for. */
@@ -266,7 +258,7 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
 
   const sendOne = async (encoded: Encoded, options: AwaitOptions, call: string): Promise<void> => {
     if (isDone(encoded, call)) return;
-    await waitAsync(link.senders, () => (transfer.trySend(encoded, call) ? 1 : 0), options, call);
+    await senders.turn(() => (transfer.trySend(encoded, call) ? 1 : 0), options, call);
   };
 
   const channel: Channel<T> & { readonly isRaw: boolean } = {
@@ -296,7 +288,7 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
     sendSync(message, options = {}) {
       const encoded = transfer.encode(message);
       if (isDone(encoded, "sendSync")) return;
-      blockOrThrow(true, () => (transfer.trySend(encoded, "sendSync") ? 1 : 0), options, "sendSync");
+      block(true, () => (transfer.trySend(encoded, "sendSync") ? 1 : 0), options, "sendSync");
     },
     async sendMany(messages, options = {}) {
       for (const message of messages) {
@@ -308,21 +300,19 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
       }
     },
     async receive(options = {}) {
-      let result = transfer.tryReceive(spin.looks(), "receive");
-      if (result === NONE) {
-        spin.noteMiss();
-        result = await awaitMessage(() => transfer.tryReceive(1, "receive"), options, "receive");
-      }
-      if (result === OVER) throw ended("receive");
-      return transfer.value;
+      const result = transfer.tryReceive(1, "receive");
+      if (result === GOT) return transfer.value;
+      const received = result === OVER ? ENDED : await awaitMessage(options, "receive");
+      if (received === ENDED) throw ended("receive");
+      return received.value;
     },
     tryReceive: () => (transfer.tryReceive(1, "tryReceive") === GOT ? transfer.value : undefined),
     receiveSync(options = {}) {
       let result = transfer.tryReceive(1, "receiveSync");
       if (result === NONE) {
         core.noteChannelWait(object, 0);
-        const looks = options.spin === true ? spin.most : 1;
-        result = blockOrThrow(false, () => transfer.tryReceive(looks, "receiveSync"), options, "receiveSync");
+        const looks = options.spin === true ? MOST_LOOKS : LOOKS;
+        result = block(false, () => transfer.tryReceive(looks, "receiveSync"), options, "receiveSync");
       }
       if (result === OVER) throw ended("receiveSync");
       return transfer.value;
@@ -334,8 +324,12 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
       }
       const messages: T[] = [];
       let result = transfer.tryReceive(1, "receiveMany");
-      if (result === NONE)
-        result = await awaitMessage(() => transfer.tryReceive(1, "receiveMany"), options, "receiveMany");
+      if (result === NONE) {
+        const received = await awaitMessage(options, "receiveMany");
+        if (received === ENDED) return messages;
+        messages.push(received.value);
+        result = messages.length < most ? transfer.tryReceive(1, "receiveMany") : NONE;
+      }
       while (result === GOT) {
         messages.push(transfer.value);
         result = messages.length < most ? transfer.tryReceive(1, "receiveMany") : NONE;
@@ -351,7 +345,7 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
       if (attempt() !== 0) return got();
       if (overflow === "fail" || overflow === "drop-newest") throw full("reserve");
       core.noteChannelWait(object, 1);
-      blockOrThrow(true, attempt, options, "reserve");
+      block(true, attempt, options, "reserve");
       return got();
     },
     tryReserve(lengthBytes) {
@@ -363,14 +357,14 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
       if (attempt() !== 0) return got();
       if (overflow === "fail" || overflow === "drop-newest") throw full("reserveAsync");
       core.noteChannelWait(object, 1);
-      await waitAsync(link.senders, attempt, options, "reserveAsync");
+      await senders.turn(attempt, options, "reserveAsync");
       return got();
     },
     borrow(options = {}) {
       const { attempt, got } = fetch<Message<T>>(() => transfer.tryBorrow("borrow"), "borrow");
       if (attempt() !== 0) return got();
       core.noteChannelWait(object, 0);
-      blockOrThrow(false, attempt, options, "borrow");
+      block(false, attempt, options, "borrow");
       return got();
     },
     tryBorrow() {
@@ -380,19 +374,21 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
     async borrowAsync(options = {}) {
       const { attempt, got } = fetch<Message<T>>(() => transfer.tryBorrow("borrowAsync"), "borrowAsync");
       if (attempt() !== 0) return got();
-      await awaitMessage(attempt, options, "borrowAsync");
+      core.noteChannelWait(object, 0);
+      await receivers.turn(attempt, options, "borrowAsync");
       return got();
     },
     async *[Symbol.asyncIterator]() {
       for (;;) {
-        let result = transfer.tryReceive(spin.looks(), "receive");
-        if (result === NONE) {
-          spin.noteMiss();
-          // oxlint-disable-next-line no-await-in-loop
-          result = await awaitMessage(() => transfer.tryReceive(1, "receive"), {}, "receive");
+        const result = transfer.tryReceive(1, "receive");
+        if (result === GOT) {
+          yield transfer.value;
+          continue;
         }
-        if (result === OVER) return;
-        yield transfer.value;
+        // oxlint-disable-next-line no-await-in-loop
+        const received = result === OVER ? ENDED : await awaitMessage({}, "receive");
+        if (received === ENDED) return;
+        yield received.value;
       }
     },
     end() {

@@ -1,6 +1,6 @@
 /** Channels: bounded queues and rings of messages in a heap. */
 
-export type { Channel, ChannelStats, SyncOptions } from "./channel.ts";
+export type { Channel, ChannelStats } from "./channel.ts";
 export type { Codec, CodecName } from "./codec.ts";
 export type { Loan, Message } from "./loan.ts";
 export type { ChannelOptions, Overflow } from "./options.ts";
@@ -16,3 +16,4 @@ export type { ReadableOptions, WritableOptions } from "./streams.ts";
 export { openTopic } from "./topic.ts";
 export type { Topic, TopicOptions, TopicStats } from "./topic.ts";
 export type { SubscribeOptions, SubscriberPolicy, SubscriberStats, Subscription } from "./subscription.ts";
+export type { SyncOptions } from "./waits.ts";

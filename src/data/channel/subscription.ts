@@ -27,12 +27,12 @@ import {
   TOPIC_DISCONNECTED,
   TOPIC_OVERTAKEN,
 } from "../../layout/topic.ts";
-import { timedOut, waitAsync, waitSync } from "../../sync/wait.ts";
+import { timedOut } from "../../sync/wait.ts";
 import type { AwaitOptions } from "../../sync/wait.ts";
-import type { SyncOptions } from "./channel.ts";
 import type { Link } from "./link.ts";
 import { Message } from "./loan.ts";
-import { makeSpin } from "./spin.ts";
+import { makeWaits } from "./waits.ts";
+import type { SyncOptions } from "./waits.ts";
 import { GOT, NONE, OVER } from "./transfer.ts";
 
 /**
@@ -119,7 +119,7 @@ export function openSubscription<T>(
   const bytes = new Uint8Array(region.buffer);
   const words = new Int32Array(region.buffer);
   const text = Buffer.from(region.buffer);
-  const spin = makeSpin();
+  const waits = makeWaits(link, receivers);
   let isClosed = false;
   let isLent = false;
   let droppedInAll = 0;
@@ -259,33 +259,29 @@ export function openSubscription<T>(
 
   const blockFor = (attempt: () => number, options: SyncOptions, call: string): void => {
     core.noteChannelWait(object, 0);
-    const result =
-      options.spin === true
-        ? spin.wait(link, attempt, options, call)
-        : waitSync(receivers, attempt, options, call);
+    const result = waits.block(attempt, options, call);
     if (result === 0) throw timedOut(receivers, call, options.timeoutMs ?? 0);
   };
 
   const awaitMessage = async (attempt: () => number, options: AwaitOptions, call: string): Promise<void> => {
     core.noteChannelWait(object, 0);
-    const startMs = performance.now();
-    await waitAsync(receivers, attempt, options, call);
-    spin.note(performance.now() - startMs);
+    await waits.turn(attempt, options, call);
   };
 
-  /** Looks for a message, a while if that may be worth it. */
-  const look = (call: string): number => {
-    let result = tryTake(call);
-    for (let left = spin.looks(); left > 1 && result === NONE; left--) result = tryTake(call);
-    return result;
-  };
-
-  const takeAsync = async (options: AwaitOptions, call: string): Promise<number> => {
-    let result = look(call);
-    if (result !== NONE) return result;
-    spin.noteMiss();
-    await awaitMessage(() => (result = tryTake(call)), options, call);
-    return result;
+  /** A message; or none, ever. */
+  const takeAsync = async (
+    options: AwaitOptions,
+    call: string,
+  ): Promise<{ readonly value: T } | undefined> => {
+    // Kept with the attempt that has got it: until whoever awaits it goes on, others may have got the next ones.
+    let received: { readonly value: T } | undefined;
+    const attempt = (): number => {
+      const result = tryTake(call);
+      if (result === GOT) received = { value };
+      return result;
+    };
+    if (attempt() === NONE) await awaitMessage(attempt, options, call);
+    return received;
   };
 
   const borrowed = (call: string): { attempt: () => number; got: () => Message<T> } => {
@@ -314,8 +310,9 @@ export function openSubscription<T>(
       return isClosed;
     },
     async receive(options = {}) {
-      if ((await takeAsync(options, "receive")) === OVER) throw ended("receive");
-      return value;
+      const received = await takeAsync(options, "receive");
+      if (received === undefined) throw ended("receive");
+      return received.value;
     },
     tryReceive: () => (tryTake("tryReceive") === GOT ? value : undefined),
     receiveSync(options = {}) {
@@ -341,17 +338,17 @@ export function openSubscription<T>(
     async *[Symbol.asyncIterator]() {
       for (;;) {
         if (isClosed) return;
-        let result: number;
+        let received: { readonly value: T } | undefined;
         try {
           // One after the other.
           // oxlint-disable-next-line no-await-in-loop
-          result = await takeAsync({}, "receive");
+          received = await takeAsync({}, "receive");
         } catch (error) {
           if (isClosed) return;
           throw error;
         }
-        if (result === OVER) return;
-        yield value;
+        if (received === undefined) return;
+        yield received.value;
       }
     },
     close() {

@@ -23,9 +23,10 @@ import {
   TOPIC_OLD_BLOCK,
 } from "../../layout/topic.ts";
 import type { Place } from "../../sync/objects.ts";
-import { timedOut, waitAsync, waitSync } from "../../sync/wait.ts";
+import { timedOut } from "../../sync/wait.ts";
 import type { AwaitOptions } from "../../sync/wait.ts";
-import type { SyncOptions } from "./channel.ts";
+import { makeWaits } from "./waits.ts";
+import type { SyncOptions } from "./waits.ts";
 import type { Codec, CodecName } from "./codec.ts";
 import { destroyChannel } from "./destroy.ts";
 import type { Driver } from "./driver.ts";
@@ -34,7 +35,6 @@ import type { Link, TopicTable } from "./link.ts";
 import type { Loan } from "./loan.ts";
 import { capacityFor, checkNumber, DEFAULT_CAPACITY, differs } from "./options.ts";
 import type { ChannelOptions } from "./options.ts";
-import { makeSpin } from "./spin.ts";
 import { openSubscription, subscriberStats } from "./subscription.ts";
 import type { SubscribeOptions, SubscriberStats, Subscription } from "./subscription.ts";
 import { transferOf } from "./transfer.ts";
@@ -194,7 +194,7 @@ export function openTopic<T = unknown>(heap: Heap, place?: Place, options: Topic
   };
   const driver = driverOf(link);
   const transfer = transferOf<T>(link, driver);
-  const spin = makeSpin();
+  const waits = makeWaits(link, senders);
   let seen = { ms: performance.now(), published: -1, received: 0 };
 
   const statsNow = (): TopicStats => {
@@ -241,7 +241,8 @@ export function openTopic<T = unknown>(heap: Heap, place?: Place, options: Topic
       const encoded = transfer.encode(message);
       if (transfer.trySend(encoded, "publish")) return;
       core.noteChannelWait(object, 1);
-      await waitAsync(senders, () => (transfer.trySend(encoded, "publish") ? 1 : 0), waiting, "publish");
+      const attempt = (): number => (transfer.trySend(encoded, "publish") ? 1 : 0);
+      await waits.turn(attempt, waiting, "publish");
     },
     tryPublish: (message) => transfer.trySend(transfer.encode(message), "tryPublish"),
     publishSync(message, waiting = {}) {
@@ -249,10 +250,7 @@ export function openTopic<T = unknown>(heap: Heap, place?: Place, options: Topic
       const attempt = (): number => (transfer.trySend(encoded, "publishSync") ? 1 : 0);
       if (attempt() !== 0) return;
       core.noteChannelWait(object, 1);
-      const result =
-        waiting.spin === true
-          ? spin.wait(link, attempt, waiting, "publishSync")
-          : waitSync(senders, attempt, waiting, "publishSync");
+      const result = waits.block(attempt, waiting, "publishSync");
       if (result === 0) throw timedOut(senders, "publishSync", waiting.timeoutMs ?? 0);
     },
     tryReserve(lengthBytes) {
