@@ -1,5 +1,6 @@
 /**
- * The channel that this instance works on: where its parts are. Kept from call to call, since most calls are about the same one.
+ * The channel that this instance works on: where its parts are. Kept from call to call, since most calls are about the same one;
+ * and of the one before it what that follows from, since who asks and is answered uses two in turn.
  *
  * What a channel says of itself is checked when it is first looked at, so that everything in it is inside the segment; from then
  * on only its kind is looked at again, which is 0 once it is no more.
@@ -63,6 +64,14 @@ export let headSide: usize = 0;
 export let entries: usize = 0;
 export let subscribers: u32 = 0;
 
+/** The channel before this one, 0 = none; and what the rest follows from. */
+let earlier: u32 = 0;
+let earlierWord: u32 = 0;
+let earlierFlags: u32 = 0;
+let earlierShift: u32 = 0;
+let earlierCellBytes: u32 = 0;
+let earlierSubscribers: u32 = 0;
+
 export const QUEUE_WORD: u32 = SYNC_MAGIC | CHANNEL_QUEUE;
 export const RING_WORD: u32 = SYNC_MAGIC | CHANNEL_RING;
 export const TOPIC_WORD: u32 = SYNC_MAGIC | CHANNEL_TOPIC;
@@ -78,20 +87,50 @@ export function isAt(object: u32, word: u32): bool {
 
 /** From now on this instance works on the channel at `object`, of the kind that `word` says. OK, or why not. */
 export function use(object: u32, word: u32): i32 {
+  const isEarlier = object == earlier && word == earlierWord;
+  if (isEarlier && loadKind(object) == word) {
+    useEarlier();
+    return OK;
+  }
+  // What is only half known is not remembered.
+  if (channel != 0 && !isEarlier) keep();
   channel = 0;
-  const bytes = (<u64>memory.size()) << PAGE_SHIFT;
-  if ((object & 7) != 0 || object < dataOffset) return fail(CHANNEL_NONE);
-  if (<u64>object + C_SETS > bytes) return beyond(<u64>object + C_SETS);
-  if (loadKind(object) != word) return fail(CHANNEL_NONE);
-  capacity = getChannelWord(object + Y_LIMIT);
-  flags = getChannelWord(object + Y_FLAGS);
-  cellBytes = getChannelWord(object + C_CELL_BYTES);
-  if (capacity == 0 || (capacity & (capacity - 1)) != 0) return corruptAt(object + Y_LIMIT);
-  shift = <u32>ctz(capacity);
+  return useAnew(object, word);
+}
+
+/** The channel that this instance works on is the earlier one. */
+function keep(): void {
+  earlier = channel;
+  earlierWord = kindWord;
+  earlierFlags = flags;
+  earlierShift = shift;
+  earlierCellBytes = cellBytes;
+  earlierSubscribers = subscribers;
+}
+
+/** Exchanges the two. */
+function useEarlier(): void {
+  const object = earlier;
+  const word = earlierWord;
+  const itsFlags = earlierFlags;
+  const itsShift = earlierShift;
+  const itsCellBytes = earlierCellBytes;
+  const itsSubscribers = earlierSubscribers;
+  if (channel != 0) keep();
+  else earlier = 0;
+  flags = itsFlags;
+  shift = itsShift;
+  cellBytes = itsCellBytes;
+  subscribers = itsSubscribers;
+  locate(object, word);
+  channel = object;
+}
+
+/** Where the parts are, by `shift`, `cellBytes` and `subscribers`. */
+function locate(object: u32, word: u32): void {
+  kindWord = word;
+  capacity = 1 << shift;
   mask = capacity - 1;
-  if (shift < <u32>CHANNEL_LEAST_SHIFT || shift > <u32>CHANNEL_MOST_SHIFT) return corruptAt(object + Y_LIMIT);
-  const isWhole = cellBytes != 0 && (cellBytes & (CHANNEL_LINE_BYTES - 1)) == 0;
-  if (!isWhole || cellBytes > <u32>CHANNEL_MOST_CELL_BYTES) return corruptAt(object + C_CELL_BYTES);
   const bytesOfSet = setBytes();
   receivers = <usize>object + C_SETS;
   senders = receivers + bytesOfSet;
@@ -100,13 +139,28 @@ export function use(object: u32, word: u32): i32 {
   tailSide = records + slotCount * CHANNEL_RECORD_BYTES;
   headSide = tailSide + CHANNEL_SIDE_BYTES;
   entries = headSide + CHANNEL_SIDE_BYTES;
+  cells = entries + subscribers * TOPIC_ENTRY_BYTES;
+  record = records + (me - 1) * CHANNEL_RECORD_BYTES;
+}
+
+function useAnew(object: u32, word: u32): i32 {
+  const bytes = (<u64>memory.size()) << PAGE_SHIFT;
+  if ((object & 7) != 0 || object < dataOffset) return fail(CHANNEL_NONE);
+  if (<u64>object + C_SETS > bytes) return beyond(<u64>object + C_SETS);
+  if (loadKind(object) != word) return fail(CHANNEL_NONE);
+  const cellCount = getChannelWord(object + Y_LIMIT);
+  flags = getChannelWord(object + Y_FLAGS);
+  cellBytes = getChannelWord(object + C_CELL_BYTES);
+  if (cellCount == 0 || (cellCount & (cellCount - 1)) != 0) return corruptAt(object + Y_LIMIT);
+  shift = <u32>ctz(cellCount);
+  if (shift < <u32>CHANNEL_LEAST_SHIFT || shift > <u32>CHANNEL_MOST_SHIFT) return corruptAt(object + Y_LIMIT);
+  const isWhole = cellBytes != 0 && (cellBytes & (CHANNEL_LINE_BYTES - 1)) == 0;
+  if (!isWhole || cellBytes > <u32>CHANNEL_MOST_CELL_BYTES) return corruptAt(object + C_CELL_BYTES);
   subscribers = word == TOPIC_WORD ? getChannelWord(object + C_SUBSCRIBERS) : 0;
   if (subscribers > <u32>TOPIC_MOST_SUBSCRIBERS) return corruptAt(object + C_SUBSCRIBERS);
-  cells = entries + subscribers * TOPIC_ENTRY_BYTES;
+  locate(object, word);
   const end = <u64>cells + <u64>capacity * cellBytes;
   if (end > bytes) return beyond(end);
-  record = records + (me - 1) * CHANNEL_RECORD_BYTES;
-  kindWord = word;
   if (loadRecordIdent(record) != ident) {
     const result = begin(word);
     if (result != OK) return result;
@@ -183,6 +237,7 @@ export function countMore(at: usize): void {
 /** A channel is opened: what was known of one that was at its place before, with another capacity perhaps, is not true of it. */
 export function forgetChannel(): void {
   channel = 0;
+  earlier = 0;
 }
 
 /** Works on the channel at `object`, of whatever kind. Whether there is one. */

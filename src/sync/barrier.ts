@@ -17,6 +17,7 @@ import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
 import { checkAwait, checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
+import { withGetters } from "./getters.ts";
 
 /** How a barrier is made. */
 export interface BarrierOptions {
@@ -113,42 +114,46 @@ function barrierOf(context: SyncContext, { handle: object, label }: FoundObject)
   const giveUp = (generation: number) => (): number =>
     core.withdraw(object, generation) === 0 && core.hasPassed(object, generation) === SYNC_YES ? SYNC_YES : 0;
 
-  return {
-    handle: object,
-    parties: new Uint32Array(region.buffer, object, 4)[Y_LIMIT >> 2]!,
-    get waiting() {
-      context.check();
-      return core.arrivals(object);
+  return withGetters<Barrier, "waiting" | "isBroken">(
+    {
+      handle: object,
+      parties: new Uint32Array(region.buffer, object, 4)[Y_LIMIT >> 2]!,
+      waitSync(options = {}) {
+        context.check();
+        checkTimeout("waitSync", options.timeoutMs);
+        const generation = arrive();
+        if (generation === undefined) return true;
+        const result = waitSync(point, attempter(generation), options, "waitSync", giveUp(generation));
+        if (result === 0) throw timedOut(point, "waitSync", options.timeoutMs ?? 0);
+        return false;
+      },
+      async wait(options = {}) {
+        context.check();
+        checkAwait(point, "wait", options);
+        const generation = arrive();
+        if (generation === undefined) return true;
+        await waitAsync(point, attempter(generation), options, "wait", giveUp(generation));
+        return false;
+      },
+      leave() {
+        context.check();
+        core.leaveBarrier(object);
+      },
+      reset() {
+        context.check();
+        core.resetBarrier(object);
+        context.ringAll(object, set);
+      },
     },
-    get isBroken() {
-      context.check();
-      return core.isBroken(object) !== 0;
+    {
+      waiting: () => {
+        context.check();
+        return core.arrivals(object);
+      },
+      isBroken: () => {
+        context.check();
+        return core.isBroken(object) !== 0;
+      },
     },
-    waitSync(options = {}) {
-      context.check();
-      checkTimeout("waitSync", options.timeoutMs);
-      const generation = arrive();
-      if (generation === undefined) return true;
-      const result = waitSync(point, attempter(generation), options, "waitSync", giveUp(generation));
-      if (result === 0) throw timedOut(point, "waitSync", options.timeoutMs ?? 0);
-      return false;
-    },
-    async wait(options = {}) {
-      context.check();
-      checkAwait(point, "wait", options);
-      const generation = arrive();
-      if (generation === undefined) return true;
-      await waitAsync(point, attempter(generation), options, "wait", giveUp(generation));
-      return false;
-    },
-    leave() {
-      context.check();
-      core.leaveBarrier(object);
-    },
-    reset() {
-      context.check();
-      core.resetBarrier(object);
-      context.ringAll(object, set);
-    },
-  };
+  );
 }

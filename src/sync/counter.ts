@@ -6,6 +6,7 @@ import { SYNC_COUNTER, Y_WAITERS } from "../layout/sync.ts";
 import { contextOf } from "./context.ts";
 import { openObject, waitersBytes } from "./objects.ts";
 import type { Place } from "./objects.ts";
+import { withGetters } from "./getters.ts";
 
 /** A counter in a heap. Values are whole numbers; beyond 2^53 they are not exact any more. */
 export interface Counter {
@@ -37,13 +38,17 @@ export function openCounter(heap: Heap, place?: Place): Counter {
     throw shoalError("ERR_SHOAL_ARGUMENT", message, { value: String(value) });
   };
 
-  return {
-    handle: object,
-    get value() {
-      return core.readCounter(check(object));
+  return withGetters<Counter, "value">(
+    {
+      handle: object,
+      add: (delta = 1) => core.addCounter(object, check(delta)),
+      set: (value) => core.swapCounter(object, check(value)),
+      compareAndSet: (expected, value) => core.casCounter(object, check(expected), check(value)) !== 0,
     },
-    add: (delta = 1) => core.addCounter(object, check(delta)),
-    set: (value) => core.swapCounter(object, check(value)),
-    compareAndSet: (expected, value) => core.casCounter(object, check(expected), check(value)) !== 0,
-  };
+    {
+      value: () => {
+        return core.readCounter(check(object));
+      },
+    },
+  );
 }

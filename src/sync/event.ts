@@ -8,6 +8,7 @@ import { openObject, waitersBytes } from "./objects.ts";
 import type { Place } from "./objects.ts";
 import { timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
+import { withGetters } from "./getters.ts";
 
 /** How an event is made. */
 export interface EventOptions {
@@ -61,34 +62,38 @@ export function openEvent(heap: Heap, place?: Place, options: EventOptions = {})
     return () => core.seenEvent(object, generation);
   };
 
-  return {
-    handle: object,
-    resets: isManual ? "manual" : "auto",
-    get isSet() {
-      context.check();
-      return core.isSet(object) !== 0;
+  return withGetters<SharedEvent, "isSet">(
+    {
+      handle: object,
+      resets: isManual ? "manual" : "auto",
+      set() {
+        context.check();
+        core.setEvent(object);
+        context.ringAll(object, set);
+      },
+      reset() {
+        context.check();
+        core.resetEvent(object);
+      },
+      tryWait() {
+        context.check();
+        return attempter()() !== 0;
+      },
+      waitSync(waitOptions = {}) {
+        context.check();
+        if (waitSync(point, attempter(), waitOptions, "waitSync") !== 0) return;
+        throw timedOut(point, "waitSync", waitOptions.timeoutMs ?? 0);
+      },
+      async wait(waitOptions = {}) {
+        context.check();
+        await waitAsync(point, attempter(), waitOptions, "wait");
+      },
     },
-    set() {
-      context.check();
-      core.setEvent(object);
-      context.ringAll(object, set);
+    {
+      isSet: () => {
+        context.check();
+        return core.isSet(object) !== 0;
+      },
     },
-    reset() {
-      context.check();
-      core.resetEvent(object);
-    },
-    tryWait() {
-      context.check();
-      return attempter()() !== 0;
-    },
-    waitSync(waitOptions = {}) {
-      context.check();
-      if (waitSync(point, attempter(), waitOptions, "waitSync") !== 0) return;
-      throw timedOut(point, "waitSync", waitOptions.timeoutMs ?? 0);
-    },
-    async wait(waitOptions = {}) {
-      context.check();
-      await waitAsync(point, attempter(), waitOptions, "wait");
-    },
-  };
+  );
 }

@@ -10,6 +10,7 @@ import { openObject, waitersBytes } from "./objects.ts";
 import type { Place } from "./objects.ts";
 import { checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
+import { withGetters } from "./getters.ts";
 
 /** What the work is told. */
 export interface OnceState {
@@ -60,42 +61,46 @@ export function openOnce(heap: Heap, place?: Place): Once {
   };
 
   context.objects.set(object, { label, isHeld: () => core.runnerOf(object) - 1 === context.slotIndex });
-  return {
-    handle: object,
-    get isDone() {
-      context.check();
-      return core.isDone(object) !== 0;
+  return withGetters<Once, "isDone">(
+    {
+      handle: object,
+      runSync(work, options = {}) {
+        context.check();
+        checkTimeout("runSync", options.timeoutMs);
+        let result = core.beginOnce(object);
+        if (result === SYNC_MINE) throw selfDeadlock(point, "runSync");
+        if (result === 0) result = waitSync(point, attempt, options, "runSync");
+        if (result === 0) throw timedOut(point, "runSync", options.timeoutMs ?? 0);
+        if (result === SYNC_DONE) return false;
+        let isDone = false;
+        try {
+          work({ abandoned: result === SYNC_ABANDONED });
+          isDone = true;
+        } finally {
+          end(isDone);
+        }
+        return true;
+      },
+      async run(work, options = {}) {
+        context.check();
+        const result = await waitAsync(point, attempt, options, "run");
+        if (result !== SYNC_YES && result !== SYNC_ABANDONED) return false;
+        let isDone = false;
+        try {
+          await work({ abandoned: result === SYNC_ABANDONED });
+          isDone = true;
+        } finally {
+          end(isDone);
+        }
+        return true;
+      },
+      runner: () => holderInfo(context, object, core.runnerOf(object) - 1),
     },
-    runSync(work, options = {}) {
-      context.check();
-      checkTimeout("runSync", options.timeoutMs);
-      let result = core.beginOnce(object);
-      if (result === SYNC_MINE) throw selfDeadlock(point, "runSync");
-      if (result === 0) result = waitSync(point, attempt, options, "runSync");
-      if (result === 0) throw timedOut(point, "runSync", options.timeoutMs ?? 0);
-      if (result === SYNC_DONE) return false;
-      let isDone = false;
-      try {
-        work({ abandoned: result === SYNC_ABANDONED });
-        isDone = true;
-      } finally {
-        end(isDone);
-      }
-      return true;
+    {
+      isDone: () => {
+        context.check();
+        return core.isDone(object) !== 0;
+      },
     },
-    async run(work, options = {}) {
-      context.check();
-      const result = await waitAsync(point, attempt, options, "run");
-      if (result !== SYNC_YES && result !== SYNC_ABANDONED) return false;
-      let isDone = false;
-      try {
-        await work({ abandoned: result === SYNC_ABANDONED });
-        isDone = true;
-      } finally {
-        end(isDone);
-      }
-      return true;
-    },
-    runner: () => holderInfo(context, object, core.runnerOf(object) - 1),
-  };
+  );
 }

@@ -10,6 +10,7 @@ import { openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
 import { checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
+import { withGetters } from "./getters.ts";
 
 /** How a semaphore is made. */
 export interface SemaphoreOptions {
@@ -93,56 +94,60 @@ function semaphoreOf(context: SyncContext, { handle: object, label }: FoundObjec
 
   const hold = (count: number): Hold => new Hold(() => release(count), label, false);
 
-  const semaphore: Semaphore = {
-    handle: object,
-    permits,
-    get available() {
-      context.check();
-      core.reclaimAll(object);
-      return core.available(object);
+  const semaphore: Semaphore = withGetters<Semaphore, "available" | "held">(
+    {
+      handle: object,
+      permits,
+      acquireSync(count = 1, options = {}) {
+        check("acquireSync", count);
+        checkTimeout("acquireSync", options.timeoutMs);
+        if (core.acquire(object, count) !== 0) return hold(count);
+        const result = waitSync(point, () => core.acquire(object, count), options, "acquireSync");
+        if (result === 0) throw timedOut(point, "acquireSync", options.timeoutMs ?? 0);
+        return hold(count);
+      },
+      tryAcquire(count = 1) {
+        check("tryAcquire", count);
+        return core.acquire(object, count) === 0 ? undefined : hold(count);
+      },
+      async acquire(count = 1, options = {}) {
+        check("acquire", count);
+        await waitAsync(point, () => core.acquire(object, count), options, "acquire");
+        return hold(count);
+      },
+      release: (count = 1) => release(count),
+      reclaim() {
+        context.check();
+        const count = core.reclaimAll(object);
+        if (count > 0) context.ringAll(object, set);
+        return count;
+      },
+      async run(work, options) {
+        const held = await semaphore.acquire(1, options);
+        try {
+          return await work();
+        } finally {
+          held.release();
+        }
+      },
+      stats() {
+        context.check();
+        const words = new Uint32Array(region.buffer, object, 8);
+        return { waits: words[Y_WAITS >> 2]!, abandoned: words[Y_ABANDONED >> 2]! };
+      },
     },
-    get held() {
-      context.check();
-      return core.heldBy(object, slotIndex);
+    {
+      available: () => {
+        context.check();
+        core.reclaimAll(object);
+        return core.available(object);
+      },
+      held: () => {
+        context.check();
+        return core.heldBy(object, slotIndex);
+      },
     },
-    acquireSync(count = 1, options = {}) {
-      check("acquireSync", count);
-      checkTimeout("acquireSync", options.timeoutMs);
-      if (core.acquire(object, count) !== 0) return hold(count);
-      const result = waitSync(point, () => core.acquire(object, count), options, "acquireSync");
-      if (result === 0) throw timedOut(point, "acquireSync", options.timeoutMs ?? 0);
-      return hold(count);
-    },
-    tryAcquire(count = 1) {
-      check("tryAcquire", count);
-      return core.acquire(object, count) === 0 ? undefined : hold(count);
-    },
-    async acquire(count = 1, options = {}) {
-      check("acquire", count);
-      await waitAsync(point, () => core.acquire(object, count), options, "acquire");
-      return hold(count);
-    },
-    release: (count = 1) => release(count),
-    reclaim() {
-      context.check();
-      const count = core.reclaimAll(object);
-      if (count > 0) context.ringAll(object, set);
-      return count;
-    },
-    async run(work, options) {
-      const held = await semaphore.acquire(1, options);
-      try {
-        return await work();
-      } finally {
-        held.release();
-      }
-    },
-    stats() {
-      context.check();
-      const words = new Uint32Array(region.buffer, object, 8);
-      return { waits: words[Y_WAITS >> 2]!, abandoned: words[Y_ABANDONED >> 2]! };
-    },
-  };
+  );
   context.objects.set(object, { label, isHeld: () => core.heldBy(object, slotIndex) > 0 });
   return semaphore;
 }

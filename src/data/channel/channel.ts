@@ -30,6 +30,7 @@ import { GOT, NONE, OVER, transferOf } from "./transfer.ts";
 import type { Encoded } from "./transfer.ts";
 import { LOOKS, makeWaits, MOST_LOOKS } from "./waits.ts";
 import type { SyncOptions } from "./waits.ts";
+import { withGetters } from "../../sync/getters.ts";
 
 /** A channel's counts since it was made, by all participants; rates since the last call of stats() here. */
 export interface ChannelStats {
@@ -191,7 +192,7 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
     let received: Received<T> = ENDED;
     const attempt = (): number => {
       const result = transfer.tryReceive(LOOKS, call);
-      if (result === GOT) received = { value: transfer.value };
+      if (result === GOT) received = { value: transfer.value() };
       return result;
     };
     await receivers.turn(attempt, options, call);
@@ -261,150 +262,157 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
     await senders.turn(() => (transfer.trySend(encoded, call) ? 1 : 0), options, call);
   };
 
-  const channel: Channel<T> & { readonly isRaw: boolean } = {
-    handle: link.handle,
-    isRaw: !link.codec.isText && link.codec.name === "raw",
-    created: link.created,
-    capacity: link.capacity,
-    messageBytes: link.inlineBytes,
-    overflow,
-    redeliver: link.redeliver,
-    codec: link.codec.name,
-    get depth() {
-      region.check();
-      return driver.depth();
-    },
-    get ended() {
-      region.check();
-      return core.isEnded(object) !== 0;
-    },
-    async send(message, options = {}) {
-      await sendOne(transfer.encode(message), options, "send");
-    },
-    trySend(message) {
-      const encoded = transfer.encode(message);
-      return transfer.trySend(encoded, "trySend") || trySendFull(encoded, "trySend");
-    },
-    sendSync(message, options = {}) {
-      const encoded = transfer.encode(message);
-      if (isDone(encoded, "sendSync")) return;
-      block(true, () => (transfer.trySend(encoded, "sendSync") ? 1 : 0), options, "sendSync");
-    },
-    async sendMany(messages, options = {}) {
-      for (const message of messages) {
+  const channel: Channel<T> & { readonly isRaw: boolean } = withGetters<
+    Channel<T> & { readonly isRaw: boolean },
+    "depth" | "ended"
+  >(
+    {
+      handle: link.handle,
+      isRaw: !link.codec.isText && link.codec.name === "raw",
+      created: link.created,
+      capacity: link.capacity,
+      messageBytes: link.inlineBytes,
+      overflow,
+      redeliver: link.redeliver,
+      codec: link.codec.name,
+      async send(message, options = {}) {
+        await sendOne(transfer.encode(message), options, "send");
+      },
+      trySend(message) {
         const encoded = transfer.encode(message);
-        if (transfer.trySend(encoded, "sendMany")) continue;
-        // In their order.
-        // oxlint-disable-next-line no-await-in-loop
-        await sendOne(encoded, options, "sendMany");
-      }
-    },
-    async receive(options = {}) {
-      const result = transfer.tryReceive(1, "receive");
-      if (result === GOT) return transfer.value;
-      const received = result === OVER ? ENDED : await awaitMessage(options, "receive");
-      if (received === ENDED) throw ended("receive");
-      return received.value;
-    },
-    tryReceive: () => (transfer.tryReceive(1, "tryReceive") === GOT ? transfer.value : undefined),
-    receiveSync(options = {}) {
-      let result = transfer.tryReceive(1, "receiveSync");
-      if (result === NONE) {
-        core.noteChannelWait(object, 0);
-        const looks = options.spin === true ? MOST_LOOKS : LOOKS;
-        result = block(false, () => transfer.tryReceive(looks, "receiveSync"), options, "receiveSync");
-      }
-      if (result === OVER) throw ended("receiveSync");
-      return transfer.value;
-    },
-    async receiveMany(most, options = {}) {
-      if (!Number.isInteger(most) || most < 1) {
-        const message = `receiveMany: most must be 1 or more, not ${String(most)}`;
-        throw shoalError("ERR_SHOAL_ARGUMENT", message, { most: String(most) });
-      }
-      const messages: T[] = [];
-      let result = transfer.tryReceive(1, "receiveMany");
-      if (result === NONE) {
-        const received = await awaitMessage(options, "receiveMany");
-        if (received === ENDED) return messages;
-        messages.push(received.value);
-        result = messages.length < most ? transfer.tryReceive(1, "receiveMany") : NONE;
-      }
-      while (result === GOT) {
-        messages.push(transfer.value);
-        result = messages.length < most ? transfer.tryReceive(1, "receiveMany") : NONE;
-      }
-      return messages;
-    },
-    tryReceiveInto(target) {
-      const length = transfer.tryReceiveInto(target, "tryReceiveInto");
-      return length < 0 ? -1 : length;
-    },
-    reserve(lengthBytes, options = {}) {
-      const { attempt, got } = roomFor(lengthBytes, "reserve");
-      if (attempt() !== 0) return got();
-      if (overflow === "fail" || overflow === "drop-newest") throw full("reserve");
-      core.noteChannelWait(object, 1);
-      block(true, attempt, options, "reserve");
-      return got();
-    },
-    tryReserve(lengthBytes) {
-      checkLength("tryReserve", lengthBytes);
-      return tryReserve(lengthBytes, "tryReserve");
-    },
-    async reserveAsync(lengthBytes, options = {}) {
-      const { attempt, got } = roomFor(lengthBytes, "reserveAsync");
-      if (attempt() !== 0) return got();
-      if (overflow === "fail" || overflow === "drop-newest") throw full("reserveAsync");
-      core.noteChannelWait(object, 1);
-      await senders.turn(attempt, options, "reserveAsync");
-      return got();
-    },
-    borrow(options = {}) {
-      const { attempt, got } = fetch<Message<T>>(() => transfer.tryBorrow("borrow"), "borrow");
-      if (attempt() !== 0) return got();
-      core.noteChannelWait(object, 0);
-      block(false, attempt, options, "borrow");
-      return got();
-    },
-    tryBorrow() {
-      const message = transfer.tryBorrow("tryBorrow");
-      return typeof message === "number" ? undefined : message;
-    },
-    async borrowAsync(options = {}) {
-      const { attempt, got } = fetch<Message<T>>(() => transfer.tryBorrow("borrowAsync"), "borrowAsync");
-      if (attempt() !== 0) return got();
-      core.noteChannelWait(object, 0);
-      await receivers.turn(attempt, options, "borrowAsync");
-      return got();
-    },
-    async *[Symbol.asyncIterator]() {
-      for (;;) {
-        const result = transfer.tryReceive(1, "receive");
-        if (result === GOT) {
-          yield transfer.value;
-          continue;
+        return transfer.trySend(encoded, "trySend") || trySendFull(encoded, "trySend");
+      },
+      sendSync(message, options = {}) {
+        const encoded = transfer.encode(message);
+        if (isDone(encoded, "sendSync")) return;
+        block(true, () => (transfer.trySend(encoded, "sendSync") ? 1 : 0), options, "sendSync");
+      },
+      async sendMany(messages, options = {}) {
+        for (const message of messages) {
+          const encoded = transfer.encode(message);
+          if (transfer.trySend(encoded, "sendMany")) continue;
+          // In their order.
+          // oxlint-disable-next-line no-await-in-loop
+          await sendOne(encoded, options, "sendMany");
         }
-        // oxlint-disable-next-line no-await-in-loop
-        const received = result === OVER ? ENDED : await awaitMessage({}, "receive");
-        if (received === ENDED) return;
-        yield received.value;
-      }
+      },
+      async receive(options = {}) {
+        const result = transfer.tryReceive(1, "receive");
+        if (result === GOT) return transfer.value();
+        const received = result === OVER ? ENDED : await awaitMessage(options, "receive");
+        if (received === ENDED) throw ended("receive");
+        return received.value;
+      },
+      tryReceive: () => (transfer.tryReceive(1, "tryReceive") === GOT ? transfer.value() : undefined),
+      receiveSync(options = {}) {
+        let result = transfer.tryReceive(1, "receiveSync");
+        if (result === NONE) {
+          core.noteChannelWait(object, 0);
+          const looks = options.spin === true ? MOST_LOOKS : LOOKS;
+          result = block(false, () => transfer.tryReceive(looks, "receiveSync"), options, "receiveSync");
+        }
+        if (result === OVER) throw ended("receiveSync");
+        return transfer.value();
+      },
+      async receiveMany(most, options = {}) {
+        if (!Number.isInteger(most) || most < 1) {
+          const message = `receiveMany: most must be 1 or more, not ${String(most)}`;
+          throw shoalError("ERR_SHOAL_ARGUMENT", message, { most: String(most) });
+        }
+        const messages: T[] = [];
+        let result = transfer.tryReceive(1, "receiveMany");
+        if (result === NONE) {
+          const received = await awaitMessage(options, "receiveMany");
+          if (received === ENDED) return messages;
+          messages.push(received.value);
+          result = messages.length < most ? transfer.tryReceive(1, "receiveMany") : NONE;
+        }
+        while (result === GOT) {
+          messages.push(transfer.value());
+          result = messages.length < most ? transfer.tryReceive(1, "receiveMany") : NONE;
+        }
+        return messages;
+      },
+      tryReceiveInto(target) {
+        const length = transfer.tryReceiveInto(target, "tryReceiveInto");
+        return length < 0 ? -1 : length;
+      },
+      reserve(lengthBytes, options = {}) {
+        const { attempt, got } = roomFor(lengthBytes, "reserve");
+        if (attempt() !== 0) return got();
+        if (overflow === "fail" || overflow === "drop-newest") throw full("reserve");
+        core.noteChannelWait(object, 1);
+        block(true, attempt, options, "reserve");
+        return got();
+      },
+      tryReserve(lengthBytes) {
+        checkLength("tryReserve", lengthBytes);
+        return tryReserve(lengthBytes, "tryReserve");
+      },
+      async reserveAsync(lengthBytes, options = {}) {
+        const { attempt, got } = roomFor(lengthBytes, "reserveAsync");
+        if (attempt() !== 0) return got();
+        if (overflow === "fail" || overflow === "drop-newest") throw full("reserveAsync");
+        core.noteChannelWait(object, 1);
+        await senders.turn(attempt, options, "reserveAsync");
+        return got();
+      },
+      borrow(options = {}) {
+        const { attempt, got } = fetch<Message<T>>(() => transfer.tryBorrow("borrow"), "borrow");
+        if (attempt() !== 0) return got();
+        core.noteChannelWait(object, 0);
+        block(false, attempt, options, "borrow");
+        return got();
+      },
+      tryBorrow() {
+        const message = transfer.tryBorrow("tryBorrow");
+        return typeof message === "number" ? undefined : message;
+      },
+      async borrowAsync(options = {}) {
+        const { attempt, got } = fetch<Message<T>>(() => transfer.tryBorrow("borrowAsync"), "borrowAsync");
+        if (attempt() !== 0) return got();
+        core.noteChannelWait(object, 0);
+        await receivers.turn(attempt, options, "borrowAsync");
+        return got();
+      },
+      async *[Symbol.asyncIterator]() {
+        for (;;) {
+          const result = transfer.tryReceive(1, "receive");
+          if (result === GOT) {
+            yield transfer.value();
+            continue;
+          }
+          // oxlint-disable-next-line no-await-in-loop
+          const received = result === OVER ? ENDED : await awaitMessage({}, "receive");
+          if (received === ENDED) return;
+          yield received.value;
+        }
+      },
+      end() {
+        region.check();
+        core.endChannel(object);
+        link.ringAll();
+      },
+      stats: statsNow,
+      destroy() {
+        region.check();
+        destroyChannel(link, driver, () => transfer.discard("destroy"));
+      },
+      readable: (options) => readableOf(channel, options),
+      writable: (options) => writableOf(channel, options),
+      webReadable: (options) => webReadableOf(channel, options),
+      webWritable: (options) => webWritableOf(channel, options),
     },
-    end() {
-      region.check();
-      core.endChannel(object);
-      link.ringAll();
+    {
+      depth: () => {
+        region.check();
+        return driver.depth();
+      },
+      ended: () => {
+        region.check();
+        return core.isEnded(object) !== 0;
+      },
     },
-    stats: statsNow,
-    destroy() {
-      region.check();
-      destroyChannel(link, driver, () => transfer.discard("destroy"));
-    },
-    readable: (options) => readableOf(channel, options),
-    writable: (options) => writableOf(channel, options),
-    webReadable: (options) => webReadableOf(channel, options),
-    webWritable: (options) => webWritableOf(channel, options),
-  };
+  );
   return channel;
 }

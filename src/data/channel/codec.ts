@@ -70,11 +70,8 @@ const raw: BytesCodec = {
       codec: "raw",
     });
   },
-  decode(bytes) {
-    const copy = new Uint8Array(bytes.length);
-    copy.set(bytes);
-    return copy;
-  },
+  // Of shared memory this is a copy that is not shared.
+  decode: (bytes) => new Uint8Array(bytes),
 };
 
 interface Packr {

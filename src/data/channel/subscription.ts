@@ -34,6 +34,7 @@ import { Message } from "./loan.ts";
 import { makeWaits } from "./waits.ts";
 import type { SyncOptions } from "./waits.ts";
 import { GOT, NONE, OVER } from "./transfer.ts";
+import { withGetters } from "../../sync/getters.ts";
 
 /**
  * What becomes of a subscriber in whose way the publishers come: they wait for it; it loses the oldest messages that it has not
@@ -296,75 +297,79 @@ export function openSubscription<T>(
     };
   };
 
-  return {
-    policy,
-    get lag() {
-      check("lag");
-      return core.subscriberLag(object, index);
-    },
-    get dropped() {
-      if (flags[0] !== 0) region.check();
-      return isClosed ? droppedInAll : core.subscriberDropped(object, index);
-    },
-    get closed() {
-      return isClosed;
-    },
-    async receive(options = {}) {
-      const received = await takeAsync(options, "receive");
-      if (received === undefined) throw ended("receive");
-      return received.value;
-    },
-    tryReceive: () => (tryTake("tryReceive") === GOT ? value : undefined),
-    receiveSync(options = {}) {
-      let result = tryTake("receiveSync");
-      if (result === NONE) blockFor(() => (result = tryTake("receiveSync")), options, "receiveSync");
-      if (result === OVER) throw ended("receiveSync");
-      return value;
-    },
-    tryBorrow() {
-      const message = tryBorrow("tryBorrow");
-      return typeof message === "number" ? undefined : message;
-    },
-    borrow(options = {}) {
-      const { attempt, got } = borrowed("borrow");
-      if (attempt() === 0) blockFor(attempt, options, "borrow");
-      return got();
-    },
-    async borrowAsync(options = {}) {
-      const { attempt, got } = borrowed("borrowAsync");
-      if (attempt() === 0) await awaitMessage(attempt, options, "borrowAsync");
-      return got();
-    },
-    async *[Symbol.asyncIterator]() {
-      for (;;) {
-        if (isClosed) return;
-        let received: { readonly value: T } | undefined;
-        try {
-          // One after the other.
-          // oxlint-disable-next-line no-await-in-loop
-          received = await takeAsync({}, "receive");
-        } catch (error) {
+  return withGetters<Subscription<T>, "lag" | "dropped" | "closed">(
+    {
+      policy,
+      async receive(options = {}) {
+        const received = await takeAsync(options, "receive");
+        if (received === undefined) throw ended("receive");
+        return received.value;
+      },
+      tryReceive: () => (tryTake("tryReceive") === GOT ? value : undefined),
+      receiveSync(options = {}) {
+        let result = tryTake("receiveSync");
+        if (result === NONE) blockFor(() => (result = tryTake("receiveSync")), options, "receiveSync");
+        if (result === OVER) throw ended("receiveSync");
+        return value;
+      },
+      tryBorrow() {
+        const message = tryBorrow("tryBorrow");
+        return typeof message === "number" ? undefined : message;
+      },
+      borrow(options = {}) {
+        const { attempt, got } = borrowed("borrow");
+        if (attempt() === 0) blockFor(attempt, options, "borrow");
+        return got();
+      },
+      async borrowAsync(options = {}) {
+        const { attempt, got } = borrowed("borrowAsync");
+        if (attempt() === 0) await awaitMessage(attempt, options, "borrowAsync");
+        return got();
+      },
+      async *[Symbol.asyncIterator]() {
+        for (;;) {
           if (isClosed) return;
-          throw error;
+          let received: { readonly value: T } | undefined;
+          try {
+            // One after the other.
+            // oxlint-disable-next-line no-await-in-loop
+            received = await takeAsync({}, "receive");
+          } catch (error) {
+            if (isClosed) return;
+            throw error;
+          }
+          if (received === undefined) return;
+          yield received.value;
         }
-        if (received === undefined) return;
-        yield received.value;
-      }
+      },
+      close() {
+        if (isClosed) return;
+        isClosed = true;
+        if (flags[0] !== 0) return;
+        droppedInAll = core.subscriberDropped(object, index);
+        const bits = core.unsubscribe(object, index);
+        // All publishers may go on; and what this participant awaits here is over.
+        if (bits > 0 && (bits & RING_SENDERS) !== 0) link.context.ringAll(object, link.senders.set);
+        link.context.ringAll(object, receivers.set);
+      },
+      [Symbol.dispose]() {
+        this.close();
+      },
     },
-    close() {
-      if (isClosed) return;
-      isClosed = true;
-      if (flags[0] !== 0) return;
-      droppedInAll = core.subscriberDropped(object, index);
-      const bits = core.unsubscribe(object, index);
-      // All publishers may go on; and what this participant awaits here is over.
-      if (bits > 0 && (bits & RING_SENDERS) !== 0) link.context.ringAll(object, link.senders.set);
-      link.context.ringAll(object, receivers.set);
+    {
+      lag: () => {
+        check("lag");
+        return core.subscriberLag(object, index);
+      },
+      dropped: () => {
+        if (flags[0] !== 0) region.check();
+        return isClosed ? droppedInAll : core.subscriberDropped(object, index);
+      },
+      closed: () => {
+        return isClosed;
+      },
     },
-    [Symbol.dispose]() {
-      this.close();
-    },
-  };
+  );
 }
 
 /** Takes an entry in the table. */

@@ -38,6 +38,7 @@ import type { ChannelOptions } from "./options.ts";
 import { openSubscription, subscriberStats } from "./subscription.ts";
 import type { SubscribeOptions, SubscriberStats, Subscription } from "./subscription.ts";
 import { transferOf } from "./transfer.ts";
+import { withGetters } from "../../sync/getters.ts";
 
 /** How a topic is made. Of one that there is already, only what is named is compared: ERR_SHOAL_KIND if it differs. */
 export interface TopicOptions<T = unknown> {
@@ -226,52 +227,56 @@ export function openTopic<T = unknown>(heap: Heap, place?: Place, options: Topic
     };
   };
 
-  return {
-    handle: link.handle,
-    created: link.created,
-    capacity: link.capacity,
-    messageBytes: link.inlineBytes,
-    history,
-    codec: link.codec.name,
-    get ended() {
-      region.check();
-      return core.isEnded(object) !== 0;
+  return withGetters<Topic<T>, "ended">(
+    {
+      handle: link.handle,
+      created: link.created,
+      capacity: link.capacity,
+      messageBytes: link.inlineBytes,
+      history,
+      codec: link.codec.name,
+      async publish(message, waiting = {}) {
+        const encoded = transfer.encode(message);
+        if (transfer.trySend(encoded, "publish")) return;
+        core.noteChannelWait(object, 1);
+        const attempt = (): number => (transfer.trySend(encoded, "publish") ? 1 : 0);
+        await waits.turn(attempt, waiting, "publish");
+      },
+      tryPublish: (message) => transfer.trySend(transfer.encode(message), "tryPublish"),
+      publishSync(message, waiting = {}) {
+        const encoded = transfer.encode(message);
+        const attempt = (): number => (transfer.trySend(encoded, "publishSync") ? 1 : 0);
+        if (attempt() !== 0) return;
+        core.noteChannelWait(object, 1);
+        const result = waits.block(attempt, waiting, "publishSync");
+        if (result === 0) throw timedOut(senders, "publishSync", waiting.timeoutMs ?? 0);
+      },
+      tryReserve(lengthBytes) {
+        checkNumber("lengthBytes", lengthBytes, 1, 2 ** 31 - 1);
+        return transfer.tryReserve(lengthBytes, "tryReserve");
+      },
+      subscribe: (how = {}) => openSubscription<T>(link, subscribers, how),
+      end() {
+        region.check();
+        core.endChannel(object);
+        link.ringAll();
+      },
+      stats: statsNow,
+      destroy() {
+        region.check();
+        destroyChannel(link, driver, () => {
+          const code = core.drainTopic(object);
+          if (code === OK) return false;
+          link.settle(code, "destroy");
+          return true;
+        });
+      },
     },
-    async publish(message, waiting = {}) {
-      const encoded = transfer.encode(message);
-      if (transfer.trySend(encoded, "publish")) return;
-      core.noteChannelWait(object, 1);
-      const attempt = (): number => (transfer.trySend(encoded, "publish") ? 1 : 0);
-      await waits.turn(attempt, waiting, "publish");
+    {
+      ended: () => {
+        region.check();
+        return core.isEnded(object) !== 0;
+      },
     },
-    tryPublish: (message) => transfer.trySend(transfer.encode(message), "tryPublish"),
-    publishSync(message, waiting = {}) {
-      const encoded = transfer.encode(message);
-      const attempt = (): number => (transfer.trySend(encoded, "publishSync") ? 1 : 0);
-      if (attempt() !== 0) return;
-      core.noteChannelWait(object, 1);
-      const result = waits.block(attempt, waiting, "publishSync");
-      if (result === 0) throw timedOut(senders, "publishSync", waiting.timeoutMs ?? 0);
-    },
-    tryReserve(lengthBytes) {
-      checkNumber("lengthBytes", lengthBytes, 1, 2 ** 31 - 1);
-      return transfer.tryReserve(lengthBytes, "tryReserve");
-    },
-    subscribe: (how = {}) => openSubscription<T>(link, subscribers, how),
-    end() {
-      region.check();
-      core.endChannel(object);
-      link.ringAll();
-    },
-    stats: statsNow,
-    destroy() {
-      region.check();
-      destroyChannel(link, driver, () => {
-        const code = core.drainTopic(object);
-        if (code === OK) return false;
-        link.settle(code, "destroy");
-        return true;
-      });
-    },
-  };
+  );
 }

@@ -46,8 +46,8 @@ export interface Transfer<T> {
   trySend(encoded: Encoded, call: string): boolean;
   /** Looks up to `looks` times; NONE, GOT (`value`) or OVER. */
   tryReceive(looks: number, call: string): number;
-  /** What tryReceive has got. */
-  readonly value: T;
+  /** What tryReceive has got. (No getter: see sync/getters.ts.) */
+  value(): T;
   /** The message's length; -1: there was none; -2: there will be none. */
   tryReceiveInto(target: Uint8Array, call: string): number;
   tryReserve(lengthBytes: number, call: string): Loan | undefined;
@@ -318,9 +318,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
       read(cell, call);
       return GOT;
     },
-    get value() {
-      return value;
-    },
+    value: () => value,
     tryReceiveInto(target, call) {
       const cell = next(0, 1, call);
       if (cell <= OVER) return cell === NONE ? -1 : -2;
