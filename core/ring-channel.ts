@@ -35,6 +35,7 @@ import {
   C_RING_DROPPED,
   RING_RECEIVERS,
   RING_SENDERS,
+  ROOM_BEHIND,
 } from "../src/layout/channel";
 import { OK, TOO_LARGE } from "../src/layout/result";
 import {
@@ -180,7 +181,7 @@ function isConsuming(object: u32): bool {
 
 /**
  * Sends the message of `length` bytes that is in the cell that ringRoom named, or (`isOut`) in the block that was put there. Who
- * waits for it (RING_…), or minus a code.
+ * waits for it (RING_…), with ROOM_BEHIND if the cell behind is what ringRoom would name next; or minus a code.
  */
 export function ringSend(object: u32, length: u32, isOut: bool): i32 {
   if (!isProducing(object)) return -fail(CHANNEL_STRANGE);
@@ -190,7 +191,8 @@ export function ringSend(object: u32, length: u32, isOut: bool): i32 {
   setCellLength(cellOf(tail), isOut ? length | CELL_OUT : length);
   addSent(record);
   storeIndex(tailSide, tail + 1);
-  return hasReceivers() ? RING_RECEIVERS : 0;
+  const behind = tail + 1 - getKnown(tailSide) < capacity ? ROOM_BEHIND : 0;
+  return hasReceivers() ? RING_RECEIVERS | behind : behind;
 }
 
 // The consumer

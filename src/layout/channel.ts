@@ -120,3 +120,5 @@ export const CHANNEL_LAST_CODE = 63;
 /** What calls return that succeed: bits. Somebody waits for a message that there is; for room that there is. */
 export const RING_RECEIVERS = 1;
 export const RING_SENDERS = 2;
+/** What sending to a ring adds: there is room for the next message, in the cell behind. */
+export const ROOM_BEHIND = 4;

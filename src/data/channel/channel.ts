@@ -183,6 +183,18 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
     return result;
   };
 
+  // By themselves: who makes a function has a context allocated when it is called, even if the function is not needed.
+
+  const blockToSend = (encoded: Encoded, options: SyncOptions = {}): void => {
+    block(true, () => (transfer.trySend(encoded, "sendSync") ? 1 : 0), options, "sendSync");
+  };
+
+  const blockToReceive = (options: SyncOptions = {}): number => {
+    core.noteChannelWait(object, 0);
+    const looks = options.spin === true ? MOST_LOOKS : LOOKS;
+    return block(false, () => transfer.tryReceive(looks, "receiveSync"), options, "receiveSync");
+  };
+
   /**
    * Waits for a message. Its value is kept with the attempt that has got it: until whoever awaits it goes on, others may have got
    * the next ones.
@@ -282,10 +294,9 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
         const encoded = transfer.encode(message);
         return transfer.trySend(encoded, "trySend") || trySendFull(encoded, "trySend");
       },
-      sendSync(message, options = {}) {
+      sendSync(message, options) {
         const encoded = transfer.encode(message);
-        if (isDone(encoded, "sendSync")) return;
-        block(true, () => (transfer.trySend(encoded, "sendSync") ? 1 : 0), options, "sendSync");
+        if (!isDone(encoded, "sendSync")) blockToSend(encoded, options);
       },
       async sendMany(messages, options = {}) {
         for (const message of messages) {
@@ -304,14 +315,10 @@ export function channelOf<T>(link: Link, driver: Driver): Channel<T> {
         return received.value;
       },
       tryReceive: () => (transfer.tryReceive(1, "tryReceive") === GOT ? transfer.value() : undefined),
-      receiveSync(options = {}) {
-        let result = transfer.tryReceive(1, "receiveSync");
-        if (result === NONE) {
-          core.noteChannelWait(object, 0);
-          const looks = options.spin === true ? MOST_LOOKS : LOOKS;
-          result = block(false, () => transfer.tryReceive(looks, "receiveSync"), options, "receiveSync");
-        }
-        if (result === OVER) throw ended("receiveSync");
+      receiveSync(options) {
+        const result = transfer.tryReceive(1, "receiveSync");
+        if (result === OVER || (result === NONE && blockToReceive(options) === OVER))
+          throw ended("receiveSync");
         return transfer.value();
       },
       async receiveMany(most, options = {}) {

@@ -8,6 +8,7 @@ import type { Channel } from "./channel.ts";
 import type { Driver } from "./driver.ts";
 import { openLink } from "./link.ts";
 import type { ChannelOptions } from "./options.ts";
+import { forgetRoom } from "./transfer.ts";
 
 /**
  * A bounded ring: one participant sends, one receives (it may be the same). Who sends or receives first has that end, until it
@@ -43,6 +44,7 @@ export function openRing<T = unknown>(heap: Heap, place?: Place, options: Channe
   return Object.assign(channelOf<T>(link, driver), {
     resign(): void {
       link.region.check();
+      forgetRoom(link);
       core.resign(object, 1);
       core.resign(object, 0);
     },

@@ -16,8 +16,11 @@ import {
   CHANNEL_FULL,
   CHANNEL_LAST_CODE,
   CHANNEL_OVER,
+  C_ENDED,
+  ROOM_BEHIND,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
+import { Y_KIND } from "../../layout/sync.ts";
 import type { Region } from "../../region/index.ts";
 import type { Driver } from "./driver.ts";
 import type { Link } from "./link.ts";
@@ -57,10 +60,13 @@ export interface Transfer<T> {
   discard(call: string): boolean;
 }
 
-/** What of a ring is lent in this participant, whichever object it was lent by. */
+/** What this participant knows of a ring, whichever object it was found out by. */
 interface Out {
+  /** What is lent. */
   isLoan: boolean;
   isMessage: boolean;
+  /** The cell for the next message, as long as nobody ends, destroys or resigns the ring; 0 = the core is to be asked. */
+  room: number;
 }
 
 const outs = new WeakMap<Region, Map<number, Out>>();
@@ -69,8 +75,13 @@ function outOf({ region, object }: Link): Out {
   let known = outs.get(region);
   if (known === undefined) outs.set(region, (known = new Map()));
   let out = known.get(object);
-  if (out === undefined) known.set(object, (out = { isLoan: false, isMessage: false }));
+  if (out === undefined) known.set(object, (out = { isLoan: false, isMessage: false, room: 0 }));
   return out;
+}
+
+/** The cell for the next message is not known any more. */
+export function forgetRoom(link: Link): void {
+  outOf(link).room = 0;
 }
 
 function copyBytes(from: Uint8Array, fromAt: number, to: Uint8Array, toAt: number, length: number): void {
@@ -87,6 +98,12 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const views: (Uint8Array | undefined)[] = [];
   const isRaw = codec.name === "raw" && !codec.isText;
   const out = outOf(link);
+  // There may have been another ring at its place.
+  forgetRoom(link);
+  const kindAt = (object + Y_KIND) >>> 2;
+  const endedAt = (object + C_ENDED) >>> 2;
+  const kind = words[kindAt]!;
+  const cellsEnd = cells + link.capacity * cellBytes;
   let value: T;
 
   const viewAt = (cell: number, length: number): Uint8Array => {
@@ -130,6 +147,8 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const claim = (call: string): number => {
     if (flags[0] !== 0) region.check();
     if (out.isLoan) throw busy(call, "room");
+    // As ringRoom looks, so that nothing is written into what is a ring no more.
+    if (out.room !== 0 && words[kindAt] === kind && words[endedAt] === 0) return out.room;
     for (;;) {
       const result = driver.room() >>> 0;
       if (result > CHANNEL_LAST_CODE) {
@@ -144,10 +163,11 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   };
 
   const commit = (cell: number, length: number, isOut: number, call: string): void => {
+    out.room = 0;
     const bits = driver.commit(cell, length, isOut);
-    if (bits === 0) return;
     if (bits < 0) throw corrupt(call, "a cell that is somebody else's");
-    link.ring(bits);
+    if ((bits & ROOM_BEHIND) !== 0) out.room = cell + cellBytes < cellsEnd ? cell + cellBytes : cells;
+    if ((bits & ~ROOM_BEHIND) !== 0) link.ring(bits & ~ROOM_BEHIND);
   };
 
   const cancel = (cell: number): void => {

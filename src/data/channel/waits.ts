@@ -76,6 +76,8 @@ export function makeWaits(link: Link, point: WaitPoint): Waits {
       if (result !== 0) return result;
       // oxlint-disable-next-line no-await-in-loop
       await turnOfTheLoop();
+      // It changes while the event loop has its turn.
+      // oxlint-disable-next-line no-unmodified-loop-condition
     } while (performance.now() < endMs && signal?.aborted !== true);
     left--;
     return 0;
