@@ -5,6 +5,7 @@
  * All use the public API, as a program would: bytes in, bytes out (codec "raw"). What goes both ways has a ring each way.
  */
 
+import { setMaxListeners } from "node:events";
 import { Heap } from "../../src/data/heap.ts";
 import type { Handle } from "../../src/heap/index.ts";
 import { patienceMs } from "./contender.ts";
@@ -237,6 +238,7 @@ const idle: Soloist = {
   start(link) {
     const heap = createHeap(link, 16 << 20);
     const stop = new AbortController();
+    setMaxListeners(idleCount, stop.signal);
     const waits: Promise<unknown>[] = [];
     for (let left = idleCount; left > 0; left--) {
       const queue = heap.queue<Bytes>(undefined as Handle | undefined, {

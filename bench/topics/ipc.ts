@@ -182,7 +182,8 @@ function soloRow(
 function idleRows(): RowPlan[] {
   return [
     {
-      ...soloRow("idle1000", "ipc.idle1000.cpu.percent", "%", null, "idle1000.cpu"),
+      // A bare process takes some tenths of a percent itself, now and then: less than this cannot be told from it.
+      ...soloRow("idle1000", "ipc.idle1000.cpu.percent", "%", 0.5, "idle1000.cpu"),
       peersOf: (series) => ({ [plainNode]: series.median("plain.cpu") }),
     },
     {
@@ -195,12 +196,17 @@ function idleRows(): RowPlan[] {
   ];
 }
 
-/** One after the other, in the first round only: looking lasts seconds. */
-function probeRest(series: string, process: SoloProcess, ms: number): Probe {
-  let isFirst = true;
+/**
+ * Looking lasts seconds, so in some rounds only; and not in the first ones, in which the engine still compiles and tidies up
+ * what was needed for the start.
+ */
+const restRounds = [6, 12, 18, 24, 30] as const;
+
+function probeRest(series: string, process: SoloProcess, ms: number, isQuick: boolean): Probe {
+  let round = 0;
   return async () => {
-    if (!isFirst) return {};
-    isFirst = false;
+    round += 1;
+    if (!(isQuick ? [1] : (restRounds as readonly number[])).includes(round)) return {};
     const { cpuPercent = Number.NaN, threads = Number.NaN } = await process.ask({ ask: "rest", ms });
     return { [`${series}.cpu`]: cpuPercent, [`${series}.threads`]: threads };
   };
@@ -220,11 +226,11 @@ async function startSoloists(length: SampleLength, restMs: number) {
     rows.map(async (row) => ({ row, process: await startSoloist(nameOfShoal(row)) })),
   );
   const probes = own.map(({ row, process }) =>
-    row === "idle1000" ? probeRest(row, process, restMs) : probeRepeat(row, process, length),
+    row === "idle1000" ? probeRest(row, process, restMs, length.isQuick) : probeRepeat(row, process, length),
   );
   return {
     processes: [plain, ...own.map(({ process }) => process)],
-    probes: [probeRest("plain", plain, restMs), ...probes],
+    probes: [probeRest("plain", plain, restMs, length.isQuick), ...probes],
   };
 }
 

@@ -63,7 +63,6 @@ function isMissing(name: string): boolean {
 }
 
 const untargeted = [
-  "ipc.idle1000.cpu.percent",
   "region.close.us",
   "alloc.slab.two.158",
   "alloc.buddy.two.158",
