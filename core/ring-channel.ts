@@ -6,18 +6,18 @@
  *     of the head, its line, and the cells from the head to the tail. A role is taken by a compare-and-swap from 0, or from
  *     the ident of somebody who is gone
  *     head <= tail <= head + capacity (indexes wrap at 2^32)
- *     no cell from the tail on holds a block, but the one at the tail while the producer is sending it
+ *     no cell from the tail on, up to the one at the head, holds a block, but the one at the tail while the producer is sending it
  *
  *     send       the message, in the cell at the tail    tail + 1 *
  *     receive    the message, in the cell at the head    head + 1 *
  * The starred stores are the linearisation points; that of receiving a message in a block is taking the block out of the cell
  * (hand-over.ts). Each side keeps what it last saw of the other's index, and looks again when that says that it can do nothing.
  *
- * Deaths. The next producer finds a block at the tail, perhaps: it takes and frees it. The next consumer finds at the head a
- * message whose block has been taken: it was received; or one that is said to be lent: it is given back or, without
- * CHANNEL_REDELIVER, dropped, in steps that can be repeated: the word "held" says so; the block is taken out and freed; it
- * is counted, together with the head, so it is counted once; head + 1. "Entered" is the ident of who has done that, and may
- * begin.
+ * Deaths. The next producer finds a block at the tail, perhaps, unless the ring is full (then the cell there is the one at the
+ * head): it takes and frees it. The next consumer finds at the head a message whose block has been taken: it was received; or
+ * one that is said to be lent: it is given back or, without CHANNEL_REDELIVER, dropped, in steps that can be repeated: the word
+ * "held" says so; the block is taken out and freed; it is counted, together with the head, so it is counted once; head + 1.
+ * "Entered" is the ident of who has done that, and may begin.
  */
 
 import {
@@ -120,9 +120,13 @@ function discard(place: usize): i32 {
 
 function enterProducer(): i32 {
   let result = takeRole(tailSide);
-  if (result == OK) result = discard(cellOf(getIndex(tailSide)) + CELL_BLOCK);
   if (result != OK) return result;
-  setKnown(tailSide, loadIndex(headSide));
+  const tail = getIndex(tailSide);
+  const head = loadIndex(headSide);
+  // Of a full ring that cell is the one at the head, and what is in it is a message; no producer can have put anything there.
+  if (tail - head < capacity) result = discard(cellOf(tail) + CELL_BLOCK);
+  if (result != OK) return result;
+  setKnown(tailSide, head);
   setRoleEntered(tailSide, ident);
   return OK;
 }

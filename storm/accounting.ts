@@ -24,7 +24,7 @@ export interface Scene {
 }
 
 /** An operation that may have happened or not. */
-interface Doubt extends Intent {
+export interface Doubt extends Intent {
   readonly seat: number;
   readonly isDead: boolean;
 }
@@ -56,7 +56,7 @@ function describeDoubt({ seat, isDead, kind, cell, before, sizeBytes, wanted, is
 }
 
 /** The operations in doubt. */
-export function doubtsOf({ ledger, fates }: Scene): Doubt[] {
+export function doubtsOf({ ledger, fates }: Pick<Scene, "ledger" | "fates">): Doubt[] {
   const doubts: Doubt[] = [];
   for (const [seat, fate] of fates) {
     const intent = ledger.intentOf(seat);
@@ -78,7 +78,7 @@ export function account(scene: Scene): Findings {
     findings,
   };
   for (const { message } of heap.verify().problems) damaged(count, `verify: ${message}`);
-  checkParticipants(count);
+  for (const fault of checkParticipants(heap, fates, (seat) => ledger.slotOf(seat))) damaged(count, fault);
   for (const anchor of scene.anchors)
     if (!count.unexplained.delete(anchor)) lose(count, `anchor ${anchor} is gone`);
   for (let cell = 0; cell < CELLS; cell++) checkCell(count, cell);
@@ -97,27 +97,35 @@ function lose(count: Count, fault: string): void {
   count.findings.faults.push(fault);
 }
 
-function checkParticipants(count: Count): void {
-  const { heap, ledger, fates } = count;
+/**
+ * What is wrong with who has slots in a heap. `slotOf`: the slot that a seat has said that it has, or -1.
+ */
+export function checkParticipants(
+  heap: Heap,
+  fates: ReadonlyMap<number, Fate>,
+  slotOf: (seat: number) => number,
+): string[] {
+  const faults: string[] = [];
   const participants = heap.region.participants();
   const slots = new Set<number>();
   // One that was stopped while it opened the heap may have a slot already, and not have said so.
   let unsaid = 0;
   for (const [seat, fate] of fates) {
     if (fate === "dead") continue;
-    if (ledger.slotOf(seat) >= 0) slots.add(ledger.slotOf(seat));
+    if (slotOf(seat) >= 0) slots.add(slotOf(seat));
     else if (fate === "stopped") unsaid++;
   }
   for (const { index, pid, alive, self } of participants) {
     if (self || (alive && slots.has(index)) || (alive && unsaid-- > 0)) continue;
-    damaged(count, `slot ${index} of process ${pid} is still taken, and nobody who lives has it`);
+    faults.push(`slot ${index} of process ${pid} is still taken, and nobody who lives has it`);
   }
   for (const [seat, fate] of fates) {
-    const slot = ledger.slotOf(seat);
+    const slot = slotOf(seat);
     if (fate === "dead" || slot < 0) continue;
     const isThere = participants.some(({ index, alive }) => index === slot && alive);
-    if (!isThere) damaged(count, `seat ${seat} is ${fate} and has lost its slot ${slot}`);
+    if (!isThere) faults.push(`seat ${seat} is ${fate} and has lost its slot ${slot}`);
   }
+  return faults;
 }
 
 /** A cell that nobody's operation is in doubt about is right to the byte. */

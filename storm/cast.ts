@@ -7,7 +7,7 @@ import type { Fate } from "./accounting.ts";
 import type { Crews } from "./crews.ts";
 import type { Helper } from "./helper.ts";
 import { nap, SEATS } from "./ledger.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Kind, Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
 
 /** A process of the storm. */
@@ -31,6 +31,11 @@ export interface Tally {
   corruptions: number;
   leakedBytes: number;
   lostBlocks: number;
+  /** What was received in the commons, and what was lost there. */
+  messages: number;
+  lostMessages: number;
+  /** How often a lock, or permits of the semaphore, were had. */
+  locks: number;
   readonly faults: string[];
 }
 
@@ -48,6 +53,8 @@ export interface Cast extends World {
   /** The heap's name. */
   readonly heapName: string;
   readonly anchors: readonly number[];
+  /** Whether who takes a block over may have to wait for somebody who is stopped (buddy). */
+  readonly mayAdoptionsWait: boolean;
   readonly members: Member[];
   readonly fates: Map<number, Fate>;
   readonly stopped: Set<Member>;
@@ -182,12 +189,20 @@ function hasEnded({ pid, crew }: Member): boolean {
   return crew === undefined && stateOfProcess(pid) === "Z";
 }
 
+/** Who does such a thing needs what a stopped participant may hold. */
+const LOCK_KINDS: readonly Kind[] = ["lock", "write", "read", "acquire", "condition", "once"];
+/** Messages that have no room in a channel are blocks, which go from hand to hand. */
+const CHANNEL_KINDS: readonly Kind[] = ["send", "receive", "borrow", "subscribe"];
+
 /**
  * Whether a stopped participant keeps this one waiting, and may: with the lock of the roots, or because it was about to
- * allocate a block of its own where this one wants to adopt one (buddy).
+ * allocate a block of its own where this one wants to adopt one (buddy); or with a lock of the commons.
  */
-function mayWait({ ledger, stopped }: Cast, seat: number): boolean {
-  return stopped.size > 0 && ["root", "adopt"].includes(ledger.kindOf(seat));
+function mayWait({ ledger, stopped, mayAdoptionsWait }: Cast, seat: number): boolean {
+  if (stopped.size === 0) return false;
+  const kind = ledger.kindOf(seat);
+  if (mayAdoptionsWait && CHANNEL_KINDS.includes(kind)) return true;
+  return kind === "root" || kind === "adopt" || LOCK_KINDS.includes(kind);
 }
 
 /** The seats of those who live and are not stopped. */

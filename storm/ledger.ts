@@ -6,6 +6,7 @@
  *     seats    one for each participant: what it is doing
  *     cells    the blocks that there are: handle, size, contents, and whose own it is
  *     roots    the named roots that there are
+ *     table    the messages that are on their way in the commons, and what was done there (commons-table.ts)
  *
  * Whoever does something to a block first takes the lock of its cell, if nobody has it (nobody waits for one), then writes into
  * its own seat what it is about to do, the kind last; then it calls the heap, enters the result into the cell, and clears the
@@ -15,6 +16,7 @@
 
 import { Region } from "../src/region/index.ts";
 import type { RawRegion } from "../src/region/index.ts";
+import { CommonsTable, TABLE_WORDS } from "./commons-table.ts";
 
 export const SEATS = 48;
 export const CELLS = 320;
@@ -29,7 +31,8 @@ const CELLS_AT = SEATS_AT + SEATS * SEAT_WORDS;
 const CELL_WORDS = 8;
 const ROOTS_AT = CELLS_AT + CELLS * CELL_WORDS;
 const ROOT_WORDS = 4;
-const LEDGER_BYTES = (ROOTS_AT + ROOTS * ROOT_WORDS) * 4;
+const TABLE_AT = ROOTS_AT + ROOTS * ROOT_WORDS;
+const LEDGER_BYTES = (TABLE_AT + TABLE_WORDS) * 4;
 
 /** A seat's words. */
 const enum Seat {
@@ -45,13 +48,17 @@ const enum Seat {
   Owned,
   Slot,
   MessageBytes,
+  CommonsSlot,
+  Permits,
+  Pid,
+  Thread,
 }
 
 /** What a participant is at. */
 export const STATES = ["free", "hired", "opening", "working", "resting", "failed"] as const;
 export type State = (typeof STATES)[number];
 
-/** What it does to a block or a root; "none" between two operations. */
+/** What it does to a block or a root, or in the commons; "none" between two operations. */
 export const KINDS = [
   "none",
   "alloc",
@@ -64,13 +71,27 @@ export const KINDS = [
   "trim",
   "stats",
   "grow",
+  "enter",
+  "lock",
+  "write",
+  "read",
+  "acquire",
+  "event",
+  "condition",
+  "barrier",
+  "once",
+  "count",
+  "send",
+  "receive",
+  "borrow",
+  "subscribe",
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** An operation, as it is written down before it begins. */
 export interface Intent {
   readonly kind: Kind;
-  /** Of a root: the root's number. */
+  /** Of a root: the root's number; in the commons that of the lock, the channel or the message. */
   readonly cell: number;
   /** The handle before; 0 = none. */
   readonly before: number;
@@ -78,7 +99,7 @@ export interface Intent {
   readonly sizeBytes: number;
   /** What the contents are made from. */
   readonly sign: number;
-  /** The size afterwards, in bytes; of a root the handle. */
+  /** The size afterwards, in bytes; of a root the handle; in the commons how far it has come. */
   readonly wanted: number;
   /** Whether the block is the participant's own: before, or of an allocation afterwards. */
   readonly isOwned: boolean;
@@ -106,10 +127,12 @@ export function nap(ms: number): void {
 export class Ledger {
   readonly #region: RawRegion;
   readonly #words: Int32Array;
+  readonly table: CommonsTable;
 
   private constructor(region: RawRegion) {
     this.#region = region;
     this.#words = new Int32Array(region.buffer);
+    this.table = new CommonsTable(this.#words, TABLE_AT);
   }
 
   static create(name: string): Ledger {
@@ -124,7 +147,7 @@ export class Ledger {
     this.#region.close();
   }
 
-  /** Everything empty: a new heap. */
+  /** Everything empty: new heaps. */
   clear(): void {
     this.#words.fill(0);
   }
@@ -167,6 +190,34 @@ export class Ledger {
     this.#setSeat(seat, Seat.Slot, slot + 1);
   }
 
+  /** As slotOf, of the commons. */
+  commonsSlotOf(seat: number): number {
+    return this.#seat(seat, Seat.CommonsSlot) - 1;
+  }
+
+  setCommonsSlot(seat: number, slot: number, pid: number, thread: number): void {
+    this.#setSeat(seat, Seat.Pid, pid);
+    this.#setSeat(seat, Seat.Thread, thread);
+    this.#setSeat(seat, Seat.CommonsSlot, slot + 1);
+  }
+
+  pidOf(seat: number): number {
+    return this.#seat(seat, Seat.Pid);
+  }
+
+  threadOf(seat: number): number {
+    return this.#seat(seat, Seat.Thread);
+  }
+
+  /** The semaphore's permits that the participant has, and more of a number that is different each time. */
+  permitsOf(seat: number): number {
+    return this.#seat(seat, Seat.Permits);
+  }
+
+  setPermits(seat: number, permits: number): void {
+    this.#setSeat(seat, Seat.Permits, permits);
+  }
+
   /** Whether the participant is between calling the heap and having been answered. */
   isInCall(seat: number): boolean {
     return this.#seat(seat, Seat.Phase) !== 0;
@@ -207,6 +258,16 @@ export class Ledger {
     this.#setSeat(seat, Seat.Wanted, wanted);
     this.#setSeat(seat, Seat.Owned, isOwned ? 1 : 0);
     this.#setSeat(seat, Seat.Kind, KINDS.indexOf(kind));
+  }
+
+  /** The operation has come so far. */
+  setProgress(seat: number, progress: number): void {
+    this.#setSeat(seat, Seat.Wanted, progress);
+  }
+
+  /** Nothing came of the operation, and it does not count as one. */
+  drop(seat: number): void {
+    this.#setSeat(seat, Seat.Kind, 0);
   }
 
   /** The result stands in the cell, and the contents in the block. */

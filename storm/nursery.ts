@@ -15,6 +15,7 @@
 import { closeSync, readSync, writeSync } from "node:fs";
 import { Heap } from "../src/heap/index.ts";
 import type { AllocatorName } from "../src/heap/index.ts";
+import { commonsName, createCommons } from "./commons.ts";
 import { loadFork } from "./fork.ts";
 import { Ledger } from "./ledger.ts";
 import { takePart } from "./work.ts";
@@ -32,6 +33,7 @@ const WARM_ROUNDS = 20_000;
 function warmUp(): void {
   for (const allocator of ["slab", "buddy", "first-fit"] satisfies AllocatorName[]) {
     const heap = Heap.create(warmName, { allocator });
+    const commons = createCommons(commonsName(warmName), allocator);
     const anchors = [heap.alloc(16)];
     takePart(
       ledger,
@@ -40,6 +42,7 @@ function warmUp(): void {
     );
     const isWell = ledger.stateOf(0) !== "failed";
     const message = ledger.messageOf(0);
+    commons.heap.remove();
     heap.remove();
     ledger.clear();
     if (!isWell) throw new Error(`${allocator}: ${message}`);

@@ -6,6 +6,9 @@ import { rmSync } from "node:fs";
 import { Heap } from "../src/heap/index.ts";
 import type { AllocatorName, Handle, HeapCreateOptions } from "../src/heap/index.ts";
 import { cleanUpLater } from "../bench/harness/cleanup.ts";
+import { accountCommons, watchCommons } from "./commons-accounting.ts";
+import type { CommonsFindings, Watch } from "./commons-accounting.ts";
+import { commonsName, createCommons } from "./commons.ts";
 import { account } from "./accounting.ts";
 import type { Findings } from "./accounting.ts";
 import {
@@ -55,6 +58,7 @@ function optionsOf(allocator: AllocatorName, random: Random): HeapCreateOptions 
 interface Round extends Cast {
   readonly heap: Heap;
   readonly plan: RoundPlan;
+  readonly watch: Watch;
 }
 
 /** Notes what was found; whether all is well. */
@@ -64,6 +68,14 @@ function note({ tally }: Round, findings: Findings): boolean {
   tally.lostBlocks += findings.lostBlocks;
   tally.faults.push(...findings.faults);
   return tally.faults.length === 0;
+}
+
+function noteCommons(round: Round, findings: CommonsFindings): boolean {
+  const { tally } = round;
+  tally.messages += findings.messages;
+  tally.lostMessages += findings.lostMessages;
+  tally.locks += findings.locks;
+  return note(round, findings);
 }
 
 /** Makes everybody rest, and counts; whether all is well. */
@@ -79,6 +91,8 @@ async function count(round: Round): Promise<boolean> {
     tally.faults.push(`seat ${seat}: ${ledger.messageOf(seat)}`);
   }
   try {
+    // The commons first: what the dead were at is known as long as they have their seats.
+    if (!noteCommons(round, accountCommons(round))) return false;
     if (!note(round, account({ heap, ledger, fates, anchors }))) return false;
   } catch (error) {
     tally.corruptions++;
@@ -190,13 +204,18 @@ async function finish(round: Round): Promise<void> {
 export async function runRound(world: World, plan: RoundPlan): Promise<void> {
   const { ledger, tally, random, crews } = world;
   ledger.clear();
-  const remove = cleanUpLater(() => rmSync(`/dev/shm${plan.name}`, { force: true }));
+  const remove = cleanUpLater(() => {
+    for (const name of [plan.name, commonsName(plan.name)]) rmSync(`/dev/shm${name}`, { force: true });
+  });
   const heap = Heap.create(plan.name, optionsOf(plan.allocator, random));
   const anchors = Array.from({ length: ANCHORS }, () => heap.alloc(16));
+  const watch = watchCommons(createCommons(commonsName(plan.name), plan.allocator));
   const round: Round = {
     ...world,
     heap,
     plan,
+    watch,
+    mayAdoptionsWait: plan.allocator === "buddy",
     anchors,
     heapName: plan.name,
     members: [],
@@ -221,6 +240,7 @@ export async function runRound(world: World, plan: RoundPlan): Promise<void> {
     const crew = crewOf(round)?.crew;
     if (crew !== undefined && tally.faults.length === 0) crews.giveBack(crew);
     else await crew?.kill();
+    watch.commons.heap.close();
     heap.close();
     remove();
   }

@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import type { AllocatorName } from "../src/heap/index.ts";
 import { cleanUpLater } from "../bench/harness/cleanup.ts";
 import type { Tally, World } from "./cast.ts";
+import { commonsName } from "./commons.ts";
 import { makeCrews } from "./crews.ts";
 import { startHelper } from "./helper.ts";
 import type { Helper } from "./helper.ts";
@@ -57,12 +58,16 @@ export async function storm({
     corruptions: 0,
     leakedBytes: 0,
     lostBlocks: 0,
+    messages: 0,
+    lostMessages: 0,
+    locks: 0,
     faults: [],
   };
   const startedMs = performance.now();
   const secondsSince = (): number => (performance.now() - startedMs) / 1000;
   const forgetNames = cleanUpLater(() => {
-    for (const one of [ledgerName, warmName]) rmSync(`/dev/shm${one}`, { force: true });
+    for (const one of [ledgerName, warmName, commonsName(warmName)])
+      rmSync(`/dev/shm${one}`, { force: true });
   });
   const ledger = Ledger.create(ledgerName);
   let nursery: Helper | undefined;

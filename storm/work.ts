@@ -1,13 +1,19 @@
 /**
  * What a participant of the storm does until it is killed: allocates (shared blocks and blocks of its own), frees its own
  * and others', resizes, shares and adopts, sets and deletes roots, grows, trims, recovers; looks at every block's contents
- * before it changes it; and rests when the leader counts.
+ * before it changes it; locks, sends and receives in the commons; and rests when the leader counts.
  */
 
 import { Heap } from "../src/heap/index.ts";
 import type { Handle } from "../src/heap/index.ts";
+import { threadId } from "node:worker_threads";
+import { commonsName, openCommons } from "./commons.ts";
+import { resign, visitChannels } from "./commons-channels.ts";
+import { visitLocks } from "./commons-locks.ts";
 import { firstDifference, isZeroed, stamp, wordsOf } from "./contents.ts";
 import type { Words } from "./contents.ts";
+import { intentOf } from "./guest.ts";
+import type { Guest } from "./guest.ts";
 import { CELLS, EMPTY_CELL, nap, rootName, ROOTS } from "./ledger.ts";
 import type { Cell, Intent, Kind, Ledger } from "./ledger.ts";
 import { makeRandom } from "./random.ts";
@@ -33,8 +39,14 @@ const LARGE_BYTES = 150_000;
 const MIDDLE_BYTES = 6000;
 const SMALL_BYTES = 400;
 
+/** Every so many rounds lead into the commons. */
+const COMMONS_ROUNDS = 8;
+
 interface Hand {
   readonly heap: Heap;
+  readonly heapName: string;
+  /** Of the commons, once it has been there. */
+  guest: Guest | undefined;
   readonly words: Words;
   readonly ledger: Ledger;
   readonly seat: number;
@@ -52,6 +64,8 @@ export function takePart(ledger: Ledger, order: Order, isOver: () => boolean): v
     ledger.setSlot(seat, heap.region.slotIndex);
     const hand: Hand = {
       heap,
+      heapName: order.heap,
+      guest: undefined,
       words: wordsOf(heap),
       ledger,
       seat,
@@ -61,6 +75,7 @@ export function takePart(ledger: Ledger, order: Order, isOver: () => boolean): v
     };
     const isOverNow = order.mostRounds === undefined ? isOver : () => false;
     if (enter(ledger, seat, "working", isOver)) work(hand, isOverNow, order.mostRounds ?? Infinity);
+    if (hand.guest !== undefined) hand.guest.commons.heap.close();
     heap.close();
   } catch (error) {
     ledger.fail(seat, describe(error));
@@ -94,8 +109,14 @@ const ROUNDS_BETWEEN_LOOKS = 128;
 function work(hand: Hand, isOver: () => boolean, mostRounds: number): void {
   const { ledger, seat, random } = hand;
   for (let round = 1; round <= mostRounds; round++) {
+    // Nobody holds anything while it rests.
+    if (ledger.isPaused && hand.guest !== undefined) resign(hand.guest);
     if (ledger.isPaused && !enter(ledger, seat, "working", isOver)) return;
     if (round % ROUNDS_BETWEEN_LOOKS === 0 && isOver()) return;
+    if (random(COMMONS_ROUNDS) === 0) {
+      visitCommons(hand);
+      continue;
+    }
     const dice = random(1000);
     if (dice < 960) visitCell(hand, random(CELLS));
     else if (dice < 990) visitRoot(hand, random(ROOTS));
@@ -107,17 +128,24 @@ function work(hand: Hand, isOver: () => boolean, mostRounds: number): void {
   }
 }
 
+function visitCommons(hand: Hand): void {
+  const { random } = hand;
+  hand.guest ??= enterCommons(hand);
+  if (random(2) === 0) visitLocks(hand.guest);
+  else visitChannels(hand.guest);
+}
+
+function enterCommons({ heapName, ledger, seat, random }: Hand): Guest {
+  ledger.begin(seat, intentOf("enter", 0));
+  const commons = ask(ledger, seat, () => openCommons(commonsName(heapName)));
+  ledger.setCommonsSlot(seat, commons.heap.region.slotIndex, process.pid, threadId);
+  ledger.finish(seat);
+  return { commons, ledger, seat, random, sent: 0 };
+}
+
 /** An operation that concerns no block. */
 function doOther({ ledger, seat }: Hand, kind: Kind, call: () => unknown): void {
-  ledger.begin(seat, {
-    kind,
-    cell: 0,
-    before: 0,
-    sizeBytes: 0,
-    sign: 0,
-    wanted: 0,
-    isOwned: false,
-  });
+  ledger.begin(seat, intentOf(kind, 0));
   ask(ledger, seat, call);
   ledger.finish(seat);
 }

@@ -132,3 +132,17 @@ test("a ring has one producer and one consumer, until they resign", async (t) =>
   ring.sendSync(3);
   assert.equal(ring.tryReceive(), 3);
 });
+
+test("a full ring keeps its messages when another producer comes, large ones, too", (t) => {
+  const heap = createFullHeap(t);
+  const ring = heap.ring<Uint8Array>("full", { codec: "raw", capacity: 2, messageBytes: 8 });
+  for (const first of [1, 2]) assert.ok(ring.trySend(new Uint8Array(100).fill(first)));
+  ring.resign();
+  const next = heap.ring<Uint8Array>("full", { codec: "raw" });
+  assert.equal(next.trySend(Uint8Array.of(3)), false);
+  assert.deepEqual([next.tryReceive()?.[0], next.tryReceive()?.[0]], [1, 2]);
+  assert.ok(next.trySend(Uint8Array.of(3)));
+  assert.deepEqual(next.tryReceive(), Uint8Array.of(3));
+  next.destroy();
+  assert.equal(heap.stats().blocks.used, 0);
+});
