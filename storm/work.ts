@@ -109,9 +109,11 @@ const ROUNDS_BETWEEN_LOOKS = 128;
 function work(hand: Hand, isOver: () => boolean, mostRounds: number): void {
   const { ledger, seat, random } = hand;
   for (let round = 1; round <= mostRounds; round++) {
-    // Nobody holds anything while it rests.
-    if (ledger.isPaused && hand.guest !== undefined) resign(hand.guest);
-    if (ledger.isPaused && !enter(ledger, seat, "working", isOver)) return;
+    if (ledger.isPaused) {
+      // Nobody holds anything while it rests.
+      if (hand.guest !== undefined) resign(hand.guest);
+      if (!enter(ledger, seat, "working", isOver)) return;
+    }
     if (round % ROUNDS_BETWEEN_LOOKS === 0 && isOver()) return;
     if (random(COMMONS_ROUNDS) === 0) {
       visitCommons(hand);

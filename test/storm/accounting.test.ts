@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { account } from "../../storm/accounting.ts";
 import type { Fate, Findings } from "../../storm/accounting.ts";
+import { commonsName, createCommons } from "../../storm/commons.ts";
 import { stamp, wordsOf } from "../../storm/contents.ts";
 import { Ledger, rootName } from "../../storm/ledger.ts";
 import type { Intent } from "../../storm/ledger.ts";
@@ -170,6 +171,8 @@ test("a survivor that has lost its slot is found, and a stopped one's block stay
 test("a participant that finds another's bytes in its block says so in its seat", (t) => {
   const stage = setStage(t);
   const { heap, ledger, anchors } = stage;
+  const commons = createCommons(commonsName(heap.region.name), "slab");
+  t.after(() => commons.heap.remove());
   const order = { heap: heap.region.name, seat: 2, seed: 5, anchors, mostRounds: 5000 };
   takePart(ledger, order, () => false);
   assert.equal(ledger.messageOf(2), "");

@@ -22,9 +22,9 @@ test("--json prints one object with the figures, and the exit code is 0 when not
   const { kills, seconds, operations, stops, seed, ...found } = JSON.parse(stdout) as Record<string, number>;
   assert.ok(kills! >= 3 && seconds! > 0 && operations! > 0 && stops! >= 0);
   assert.equal(seed, 5);
-  const { terminations, deathsInCall, ...wrong } = found;
-  assert.ok(terminations! >= 0 && deathsInCall! >= 0);
-  assert.deepEqual(wrong, { hangs: 0, corruptions: 0, leakedBytes: 0, lostBlocks: 0 });
+  const { terminations, deathsInCall, messages, locks, ...wrong } = found;
+  assert.ok(terminations! >= 0 && deathsInCall! >= 0 && messages! > 0 && locks! > 0);
+  assert.deepEqual(wrong, { hangs: 0, corruptions: 0, leakedBytes: 0, lostBlocks: 0, lostMessages: 0 });
 });
 
 test("--help explains, and wrong usage is exit code 2", () => {

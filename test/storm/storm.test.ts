@@ -12,11 +12,11 @@ for (const allocator of ALLOCATORS) {
       `seed ${seed}; repeat with SHOAL_TEST_SEED=${seed} (the kernel's scheduling is not repeated)`,
     );
     const result = await storm({ kills: 20, seconds: 60, seed, allocators: [allocator] });
-    const { faults, hangs, corruptions, leakedBytes, lostBlocks, ...figures } = result;
+    const { faults, hangs, corruptions, leakedBytes, lostBlocks, lostMessages, ...figures } = result;
     t.diagnostic(JSON.stringify(figures));
     assert.deepEqual(faults, []);
-    assert.deepEqual([hangs, corruptions, leakedBytes, lostBlocks], [0, 0, 0, 0]);
-    assert.ok(figures.kills >= 20 && figures.operations > 0);
+    assert.deepEqual([hangs, corruptions, leakedBytes, lostBlocks, lostMessages], [0, 0, 0, 0, 0]);
+    assert.ok(figures.kills >= 20 && figures.operations > 0 && figures.messages > 0 && figures.locks > 0);
     assert.deepEqual(shmNames(`shoal-storm-${process.pid}`), []);
   });
 }
