@@ -366,6 +366,16 @@ const onRings: readonly Scenario[] = [
       assert.equal(member.core.ringSpin(object, 0, 2), CHANNEL_EMPTY);
     },
   },
+  {
+    name: "coming as the next producer of a full ring that begins with a block",
+    setUp(play, member) {
+      ownBlock(play, member, 1);
+      put(play, member, 1);
+      put(play, member, 2);
+      member.core.resign(play.channel.object, 1);
+    },
+    run: (play, member) => assert.equal(ringSend(member, play.channel, 5), CHANNEL_FULL),
+  },
   { name: "borrowing a block", setUp: blockMessage, run: borrow },
   {
     name: "borrowing and giving back",

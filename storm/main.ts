@@ -12,9 +12,9 @@ import type { StormOptions, StormResult } from "./storm.ts";
 
 const usage = `Usage: npm run storm -- [options]
 
-Processes and worker threads allocate, free, resize, share and set roots in one heap; they are killed (SIGKILL), stopped
-(SIGSTOP) and terminated (worker.terminate()) at random moments. After each blow the survivors recover and everything
-is counted: every block, its contents, its owner, every root.
+Processes and worker threads allocate, free, resize, share and set roots in one heap, lock, send and receive in another one;
+they are killed (SIGKILL), stopped (SIGSTOP) and terminated (worker.terminate()) at random moments. After each blow the
+survivors recover and everything is counted: every block, its contents, its owner, every root, every lock, every message.
 
 Options:
   --kills N         how many processes are killed (default 300)
