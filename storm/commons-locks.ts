@@ -89,8 +89,8 @@ function read(guest: Guest): void {
 
 /** Permits in use, by seat: undefined when somebody took or gave some back while they were counted. */
 function permitsInUse(ledger: Ledger): number[] | undefined {
-  const read = (): number[] => Array.from({ length: SEATS }, (_none, seat) => ledger.permitsOf(seat));
-  const [first, second] = [read(), read()];
+  const collect = (): number[] => Array.from({ length: SEATS }, (_none, seat) => ledger.permitsOf(seat));
+  const [first, second] = [collect(), collect()];
   return first.every((value, seat) => value === second[seat]) ? first.map((value) => value % 4) : undefined;
 }
 
@@ -101,14 +101,14 @@ function checkPermits({ commons, ledger }: Guest): void {
   if (counts === undefined || sum(counts) <= PERMITS) return;
   // What the dead had stays in their seats, and others have it by now.
   const present = commons.heap.region.participants().filter(({ alive }) => alive);
-  const ofTheLiving = counts.map((count, seat) => {
+  const ofTheLiving = counts.map((permits, seat) => {
     const isThere = present.some(
       ({ index, pid, threadId }) =>
         index === ledger.commonsSlotOf(seat) &&
         pid === ledger.pidOf(seat) &&
         threadId === ledger.threadOf(seat),
     );
-    return isThere ? count : 0;
+    return isThere ? permits : 0;
   });
   if (sum(ofTheLiving) > PERMITS) throw new Error(`semaphore: permits by seat are ${ofTheLiving.join(" ")}`);
 }
@@ -116,18 +116,18 @@ function checkPermits({ commons, ledger }: Guest): void {
 function acquire(guest: Guest): void {
   const { commons, ledger, seat, random } = guest;
   const { semaphore } = commons;
-  const count = 1 + random(2);
+  const wanted = 1 + random(2);
   perform(guest, "acquire", 0, () => {
     const hold = obtain(
       guest,
-      () => semaphore.tryAcquire(count),
-      (options) => semaphore.acquireSync(count, options),
+      () => semaphore.tryAcquire(wanted),
+      (options) => semaphore.acquireSync(wanted, options),
     );
     if (hold === undefined) return;
     ledger.table.add("holds");
     // The number above the permits tells this holding from the one before.
     const number = (ledger.permitsOf(seat) >>> 2) + 1;
-    ledger.setPermits(seat, number * 4 + count);
+    ledger.setPermits(seat, number * 4 + wanted);
     checkPermits(guest);
     dwell(guest);
     ledger.setPermits(seat, number * 4);
