@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { heapKinds } from "../../proof/heaps.ts";
 import type { HeapKind } from "../../proof/heaps.ts";
-import { prepareRace } from "../../proof/race.ts";
+import { contestOf, prepareRace } from "../../proof/race.ts";
 import { runRandom } from "../../proof/random.ts";
 import { races } from "../../proof/races.ts";
 import { runRace } from "../../proof/run-race.ts";
@@ -31,7 +31,7 @@ describe("whatever order the accesses of two or three come in, and whoever dies"
       for (const race of races) {
         if (race.heap !== heap) continue;
         const isPair = prepareRace(race).participants.length === 2;
-        runRace(race, isPair ? tallies.pairs : tallies.threes, { ...usual, isOver: () => false });
+        runRace(contestOf(race), isPair ? tallies.pairs : tallies.threes, { ...usual, isOver: () => false });
       }
       for (const [name, tally] of Object.entries(tallies)) {
         assertNone(tally);

@@ -3,25 +3,28 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crashCases } from "../../proof/crash-cases.ts";
 import { crashEverywhere } from "../../proof/crash.ts";
+import { contestOf, raceName } from "../../proof/race.ts";
 import { races } from "../../proof/races.ts";
-import { raceName, replayRace, runRace } from "../../proof/run-race.ts";
+import { replayRace, runRace } from "../../proof/run-race.ts";
+import { usual } from "../../proof/run.ts";
 import { parseSchedule } from "../../proof/schedule.ts";
+import type { Contest } from "../../proof/stage.ts";
 import { makeTally } from "../../proof/tally.ts";
 import { buildProof } from "./build.ts";
 
 await buildProof();
 
-function raceNamed(name: string): (typeof races)[0] {
+function raceNamed(name: string): Contest {
   const found = races.find((one) => raceName(one) === name);
   assert.ok(found !== undefined, `there is a race "${name}"`);
-  return found;
+  return contestOf(found);
 }
 
 /** All schedules of the race, with all deaths. */
 function assertRight(name: string): void {
   const tally = makeTally();
   runRace(raceNamed(name), tally, {
-    mostStates: 100_000,
+    ...usual,
     mostStatesOfThree: 100_000,
     deathStride: 1,
     isOver: () => false,
