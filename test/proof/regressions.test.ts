@@ -53,11 +53,16 @@ test("a block of a first-fit heap that is moved while another has the lock is ne
 
 /** A repairer that dies at any access, in this damaged heap. */
 function assertRepaired(name: string): void {
+  assert.ok(crashesOf(name) > 100);
+}
+
+/** All deaths of that case. */
+function crashesOf(name: string): number {
   const found = crashCases(true).find((one) => one.name === name);
-  assert.ok(found !== undefined, `there is a heap "${name}"`);
+  assert.ok(found !== undefined, `there is a case "${name}"`);
   const tally = makeTally();
   crashEverywhere(found.prepare(), { tally, isDeep: false });
-  assert.ok(tally.crashPoints > 100);
+  return tally.crashPoints;
 }
 
 test("a first-fit block does not become a part of the one before it when the heap's repairer dies there", () => {
@@ -68,4 +73,14 @@ test("a first-fit block does not become a part of the one before it when the hea
 test("what belonged to one who is gone does not become nobody's when a slab heap's repairer dies there", () => {
   // The owners of a word of blocks were forgotten before the blocks were free.
   assertRepaired("repair/slab heap 123");
+});
+
+test("a port whose sides have two who died, and nobody has recovered, is not taken", () => {
+  // ERR_SHOAL_TAKEN, before any death of the one that comes.
+  assert.ok(crashesOf("port/slab/coming where both have died and were not recovered") > 100);
+});
+
+test("who comes to a port does not wait for a door that one who died has left shut", () => {
+  // Until somebody looked who had died, which was 50 ms later.
+  assert.ok(crashesOf("port/slab/coming after one that died there and was not recovered, 12 of 24") > 100);
 });
