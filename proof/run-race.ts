@@ -17,8 +17,9 @@ export interface RaceOptions {
   readonly preemptions: number;
   readonly mostStatesOfThree: number;
   readonly preemptionsOfThree: number;
-  /** Of the deaths that differ, one in so many is tried; 0 = none. */
+  /** Of the deaths that differ, one in so many is tried, of races of two and of three; 0 = none. */
   readonly deathStride: number;
+  readonly deathStrideOfThree: number;
   /** True: stop here. */
   isOver(): boolean;
 }
@@ -86,7 +87,7 @@ function makeDeathFilter(stage: Stage, stride: number): (view: View, index: numb
 
 /** Searches of one race's schedules, which share what they find out. */
 interface Search {
-  readonly participants: number;
+  readonly isPair: boolean;
   run(mostStates: number, preemptions?: number): boolean;
 }
 
@@ -95,11 +96,13 @@ function makeSearch(race: Contest, tally: Tally, options: RaceOptions): Search {
   const stage = race.prepare();
   stage.begin();
   const known = new Set<number>();
-  const isNewDeath = makeDeathFilter(stage, options.deathStride);
+  const isPair = stage.participants.length === 2;
+  const deathStride = isPair ? options.deathStride : options.deathStrideOfThree;
+  const isNewDeath = makeDeathFilter(stage, deathStride);
   const touches = makeTouches(stage.world.memory);
-  const searching = { stage, known, isNewDeath, touches, tally, options };
+  const searching = { stage, known, deathStride, isNewDeath, touches, tally, options };
   return {
-    participants: stage.participants.length,
+    isPair,
     run: (mostStates, preemptions) => search(searching, mostStates, preemptions),
   };
 }
@@ -108,6 +111,7 @@ interface Searching {
   readonly stage: Stage;
   /** Memories that were judged. */
   readonly known: Set<number>;
+  readonly deathStride: number;
   readonly isNewDeath: ReturnType<typeof makeDeathFilter>;
   readonly touches: Touches;
   readonly tally: Tally;
@@ -115,7 +119,7 @@ interface Searching {
 }
 
 function search(searching: Searching, mostStates: number, preemptions: number | undefined): boolean {
-  const { stage, known, isNewDeath, touches, tally, options } = searching;
+  const { stage, known, deathStride, isNewDeath, touches, tally, options } = searching;
   const { journal, participants } = stage;
   const explored = explore(
     {
@@ -133,7 +137,7 @@ function search(searching: Searching, mostStates: number, preemptions: number | 
         known.add(key);
       },
       onState(view) {
-        if (options.deathStride === 0) return;
+        if (deathStride === 0) return;
         for (let index = 0; index < participants.length; index++) {
           if (!isNewDeath(view, index)) continue;
           tally.deaths += 2;
@@ -171,7 +175,7 @@ export function runRace(race: Contest, tally: Tally, options: RaceOptions): void
   tally.operations++;
   try {
     const whole = makeSearch(race, tally, options);
-    const isPair = whole.participants === 2;
+    const { isPair } = whole;
     if (whole.run(isPair ? options.mostStates : options.mostStatesOfThree)) return;
     if (whole.run(Infinity, isPair ? options.preemptions : options.preemptionsOfThree)) tally.bounded++;
     else tally.cut++;

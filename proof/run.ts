@@ -46,29 +46,31 @@ type Extent = Omit<RaceOptions, "isOver">;
 
 /** The default, of heaps: of the deaths that differ one in so many, states of one race, preemptions of a larger one. */
 export const usual: Extent = {
-  deathStride: 32,
+  deathStride: 48,
   mostStates: 100_000,
   preemptions: 3,
+  deathStrideOfThree: 128,
   mostStatesOfThree: 20_000,
-  preemptionsOfThree: 2,
+  preemptionsOfThree: 1,
 };
 const deep: Extent = {
   deathStride: 1,
   mostStates: 2_000_000,
   preemptions: 3,
+  deathStrideOfThree: 1,
   mostStatesOfThree: 2_000_000,
   preemptionsOfThree: 2,
 };
 
 /** The same of channels. */
-export const usualChannels: Extent = { ...usual, deathStride: 8 };
+export const usualChannels: Extent = { ...usual, deathStride: 8, deathStrideOfThree: 8 };
 
 /** Random races, and schedules of each. */
 const usualRandom = { races: 300, schedules: 12 };
 const deepRandom = { races: Infinity, schedules: 40 };
 
 /** The same of races of the synchronisation objects. */
-export const usualSync = { mostStates: 8000, preemptions: 1 };
+export const usualSync = { mostStates: 5000, preemptions: 1 };
 const deepSync = { mostStates: 1_000_000, preemptions: 3 };
 
 export const syncRaces = (isDeep: boolean): readonly SyncRace[] =>

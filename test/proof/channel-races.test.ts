@@ -31,10 +31,10 @@ test("a channel's race that goes wrong is shown again by its schedule, and so is
       const stage = sound.prepare();
       return {
         ...stage,
-        judge(positions, before, isKnownSound) {
+        judge(positions, earlier, isKnownSound) {
           const first = positions.map(({ results }) => results[0]);
           assert.notDeepEqual(first[0], undefined, "the first one was told nothing");
-          stage.judge(positions, before, isKnownSound);
+          stage.judge(positions, earlier, isKnownSound);
         },
       };
     },

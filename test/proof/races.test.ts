@@ -37,7 +37,7 @@ describe("whatever order the accesses of two or three come in, and whoever dies"
         assertNone(tally);
         const { operations, schedules, steps, deaths, bounded } = tally;
         t.diagnostic(
-          `${operations} ${name}: ${schedules} schedules, ${steps} steps, ${deaths} deaths; ${bounded} up to 2 preemptions`,
+          `${operations} ${name}: ${schedules} schedules, ${steps} steps, ${deaths} deaths; ${bounded} not whole`,
         );
       }
       const { pairs, threes } = tallies;
@@ -47,10 +47,7 @@ describe("whatever order the accesses of two or three come in, and whoever dies"
         "every pair was gone through whole",
       );
       assert.ok(pairs.schedules > leastSchedules[heap] && pairs.deaths > 1000, "all of it was done");
-      assert.ok(
-        threes.operations > 8 && threes.schedules > 10_000 && threes.deaths > 1000,
-        "and of the threes",
-      );
+      assert.ok(threes.operations > 8 && threes.schedules > 5000 && threes.deaths > 300, "and of the threes");
     });
     test(`a ${heap} heap is so in random orders of random operations`, (t) => {
       const tally = makeTally();

@@ -27,6 +27,7 @@ function assertRight(name: string): void {
     ...usual,
     mostStatesOfThree: 100_000,
     deathStride: 1,
+    deathStrideOfThree: 1,
     isOver: () => false,
   });
   assert.deepEqual([tally.violations, tally.cut], [[], 0]);

@@ -19,7 +19,13 @@ import { buildProof } from "./build.ts";
 
 await buildProof();
 
-const options = { ...usual, mostStatesOfThree: 100_000, deathStride: 0, isOver: () => false };
+const options = {
+  ...usual,
+  mostStatesOfThree: 100_000,
+  deathStride: 0,
+  deathStrideOfThree: 0,
+  isOver: () => false,
+};
 
 /** Both free the same block, and each is to be the only one who does: a slab heap does not promise that. */
 const wrong: Race = {
