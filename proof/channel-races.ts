@@ -27,17 +27,17 @@ import {
 } from "../test/helpers/channel-world.ts";
 import type { Channel, ChannelOptions, Member } from "../test/helpers/channel-world.ts";
 import { enter } from "../test/helpers/core-world.ts";
-import { exploreChannel, JUDGE, recoverAll } from "./channel-stage.ts";
-import type { RaceCounts } from "./channel-stage.ts";
+import { JUDGE, recoverAll, stageChannel } from "./channel-stage.ts";
 import type { Position } from "./coroutine.ts";
 import { makeHeap } from "./heaps.ts";
+import type { Contest, Stage } from "./stage.ts";
 
 /** Who was there before. */
 const EARLIER = 4;
 
 type Part = "send" | "receive" | "borrow" | "cancel" | "give back" | "sweep";
 
-export interface ChannelRace extends ChannelOptions {
+interface ChannelRace extends ChannelOptions {
   readonly name: string;
   /** Messages that are there. */
   readonly present?: number;
@@ -47,7 +47,7 @@ export interface ChannelRace extends ChannelOptions {
   readonly parts: readonly (readonly Part[])[];
 }
 
-export const channelRaces: readonly ChannelRace[] = [
+const races: readonly ChannelRace[] = [
   { name: "two send", parts: [["send"], ["send"]] },
   { name: "two send where there is room for one", present: 1, parts: [["send"], ["send"]] },
   { name: "one sends, one receives", parts: [["send"], ["receive"]] },
@@ -178,8 +178,7 @@ function judge({ race, channel, present }: Judged, positions: readonly Position[
   assert.equal(drain(member, channel, isRing), channel.capacity);
 }
 
-/** Goes through a race. Throws what is wrong. */
-export function runChannelRace(race: ChannelRace, mostStates: number, deathStride: number): RaceCounts {
+function prepare(race: ChannelRace): Stage {
   const world = makeHeap("slab", 2, 0);
   const isRing = race.kind === CHANNEL_RING;
   const earlier = enterChannels(world, EARLIER);
@@ -196,12 +195,16 @@ export function runChannelRace(race: ChannelRace, mostStates: number, deathStrid
   enter(world, JUDGE);
 
   const judged: Judged = { race, channel, present };
-  return exploreChannel(
+  return stageChannel(
     world,
     race.parts.map((parts) => (core) => {
       for (const part of parts) run(core, object, part, isRing);
     }),
     (positions) => judge(judged, positions),
-    { mostStates, deathStride },
   );
 }
+
+export const channelContests: readonly Contest[] = races.map((race) => ({
+  name: `channel/${race.name}`,
+  prepare: () => prepare(race),
+}));

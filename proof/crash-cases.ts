@@ -3,6 +3,7 @@
 import { buddyCases } from "./crash-buddy.ts";
 import { channelCases } from "./crash-channel.ts";
 import { fitCases } from "./crash-fit.ts";
+import { portCases } from "./crash-port.ts";
 import { repairCases } from "./crash-repair.ts";
 import { segmentCases } from "./crash-segment.ts";
 import { slabCases } from "./crash-slab.ts";
@@ -22,6 +23,7 @@ export const crashCases = (isDeep = false): readonly CrashCase[] => [
   ...fitCases,
   ...channelCases,
   ...topicCases,
+  ...portCases(isDeep),
   ...syncCases,
   ...repairCases(isDeep),
 ];

@@ -498,6 +498,9 @@ function checkLedger({ world, topic, ledger, hasty, patient }: Play, isDone: boo
   assert.equal(core.subscriberCount(topic.object, hasty, E_RECEIVED), ledger.hasty.length);
 }
 
+/** There are many scenarios here, and recovery is much the same after each. */
+const RECOVERER_STRIDE = 4;
+
 function sceneOf(kind: HeapKind, scenario: Scenario): CrashScene {
   const world = makeHeap(kind, kind === "slab" ? 6 : 3, 0);
   const actor = enterChannels(world, ACTOR);
@@ -540,6 +543,7 @@ function sceneOf(kind: HeapKind, scenario: Scenario): CrashScene {
     },
     checkDone: () => judge(SURVIVOR, true),
     recoverers: [SURVIVOR, THIRD],
+    recovererStride: RECOVERER_STRIDE,
     recover: (core, isSecond) => recoverAll(core, dead(isSecond)),
     check(isDone, isSecond) {
       checkGone(kind, world, dead(isSecond));

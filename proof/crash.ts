@@ -25,6 +25,8 @@ export interface CrashScene {
   recover(core: HeapCore, isSecond: boolean): void;
   /** The slots of the one who recovers, and of the one who follows when that one dies. Undefined: there is nothing to recover. */
   readonly recoverers: readonly [number, number] | undefined;
+  /** Without isDeep the one who recovers dies before one in so many of its changes only, of each death another one. Default 1. */
+  readonly recovererStride?: number;
   /** All is as it should be after the recovery, or after the second one. May destroy the heap. */
   check(isDone: boolean, isSecond: boolean): void;
   /** Further things that must go well after the first death; each finds the heap as that has left it. */
@@ -98,15 +100,24 @@ function inPlace<T>(where: string, what: () => T): T {
   }
 }
 
-/** The recoverer of what `died` puts back dies at each of its accesses. */
-function crashRecoverer(scene: CrashScene, died: () => void, isDone: boolean, run: CrashRun): void {
+/** The recoverer of what `died` puts back, death number `at`, dies at each of its accesses. */
+function crashRecoverer(
+  scene: CrashScene,
+  died: () => void,
+  at: number,
+  isDone: boolean,
+  run: CrashRun,
+): void {
   const { tally, isDeep } = run;
+  const stride = isDeep ? 1 : (scene.recovererStride ?? 1);
+  let changes = at;
   died();
   const sites = recover(scene, false, 0);
   const isChanged = makeChangeDetector(scene.world);
   for (let second = 1; second <= sites.length; second++) {
     const site = sites[second - 1]!;
     if (!isDeep && !isWrite(site) && tally.sitesHit.has(site)) continue;
+    if (changes++ % stride !== 0 && tally.sitesHit.has(site)) continue;
     died();
     recover(scene, false, second);
     tally.recovererCrashPoints++;
@@ -150,7 +161,7 @@ export function crashEverywhere(scene: CrashScene, run: CrashRun): void {
       died();
       recover(scene, false, 0);
       scene.check(isDone, false);
-      crashRecoverer(scene, died, isDone, run);
+      crashRecoverer(scene, died, at, isDone, run);
     });
   }
 }

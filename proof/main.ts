@@ -9,7 +9,8 @@ import type { WorkerInput, WorkerMessage } from "./worker.ts";
 const help = `npm run proof -- [options]
 
 Crashes every operation of the core before each of its accesses to shared memory, and whoever recovers it before each of
-its own; runs pairs of operations, and three, in every order of their accesses, and random ones; and judges what is left.
+its own; runs pairs of operations, and three, on heaps, channels and locks, in every order of their accesses, and random ones; and
+judges what is left.
 
   --json             prints one JSON object and nothing else
   --deep             all that can be: takes as long as --minutes says
@@ -69,7 +70,7 @@ function printResult(result: ProofResult, seed: number): void {
   print(`${crashPoints} crash points, ${recovererCrashPoints} of recoverers`);
   print(`${result.schedules} schedules of ${result.steps} steps, ${result.deaths} deaths in them`);
   if (result.bounded > 0)
-    print(`${result.bounded} races were gone through up to 2 or 3 preemptions, not whole`);
+    print(`${result.bounded} races were gone through up to 1, 2 or 3 preemptions, not whole`);
   if (result.cut > 0) print(`${result.cut} races were broken off`);
   print(`${result.seconds} s, seed ${seed}${result.isInterrupted ? ", interrupted" : ""}`);
   for (const { name, message, replay: line } of result.violations.slice(0, mostShown))

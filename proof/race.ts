@@ -27,11 +27,12 @@ import {
 } from "./heaps.ts";
 import type { HeapKind } from "./heaps.ts";
 import { makeJournal } from "./journal.ts";
-import type { Journal } from "./journal.ts";
 import { isLinearisable } from "./model.ts";
 import type { History, ModelState } from "./model.ts";
 import { describe, endingsFrom, runAll, writeName } from "./operations.ts";
 import type { Operations } from "./operations.ts";
+import { makeAside } from "./stage.ts";
+import type { Contest, Stage } from "./stage.ts";
 
 export interface Race {
   readonly name: string;
@@ -52,18 +53,11 @@ export interface Race {
 /** Who recovers and judges. */
 export const JUDGE = 5;
 
-/** A race on its mark. */
-export interface Stage {
+/** What is judged. */
+interface Judged extends Pick<Stage, "world" | "participants" | "aside"> {
   readonly race: Race;
-  readonly world: World;
-  readonly journal: Journal;
-  readonly participants: readonly Participant[];
   readonly programs: readonly Operations[];
-  /** Everybody stands before the first access. */
-  begin(): void;
   readonly initial: ModelState;
-  /** Calls `action` and puts the memory back to what it was before. */
-  aside(action: () => void): void;
 }
 
 const modules = new Map<HeapKind, WebAssembly.Module>();
@@ -113,17 +107,15 @@ export function prepareRace(race: Race): Stage {
   const initial = observe(race, world);
   for (const participant of participants) participant.keepGlobals();
 
-  const buffer = new Uint8Array(world.memory.buffer);
-  /** One for each call of `aside` inside another. */
-  const spares: Uint8Array[] = [];
-  let depth = 0;
+  const aside = makeAside(world.memory);
+  const judged: Judged = { race, world, participants, programs, initial, aside };
   return {
-    race,
     world,
     journal,
     participants,
-    programs,
-    initial,
+    aside,
+    recoverDead: (died) => recoverDead(judged, died),
+    judge: (positions, before, isKnownSound) => judge(judged, positions, before, isKnownSound),
     begin() {
       participants.forEach((participant, index) => {
         const program = (core: SteppedCore): number => {
@@ -133,21 +125,18 @@ export function prepareRace(race: Race): Stage {
         participant.begin(program);
       });
     },
-    aside(action) {
-      const spare = (spares[depth++] ??= new Uint8Array(buffer.length));
-      spare.set(buffer);
-      try {
-        action();
-      } finally {
-        depth--;
-        buffer.set(spare);
-      }
-    },
   };
 }
 
+export const raceName = ({ heap, name }: Race): string => `${heap}/${name}`;
+
+export const contestOf = (race: Race): Contest => ({
+  name: raceName(race),
+  prepare: () => prepareRace(race),
+});
+
 /** How a participant fared: it has ended, or died there. */
-function historyOf(stage: Stage, index: number, position: Position, before: number): History {
+function historyOf(stage: Judged, index: number, position: Position, before: number): History {
   const operations = stage.programs[index]!;
   return {
     slot: index,
@@ -179,13 +168,9 @@ const showState = ({ blocks, roots, sizePages }: ModelState): string => {
   return `${[...shown, ...names].join(" ")} in ${sizePages} pages`;
 };
 
-/**
- * Everybody has ended, or died and been recovered: throws unless all is as it should be. Destroys the heap.
- *
- * @param isKnownSound the same memory was judged before; what remains is what the participants were told
- */
-export function judge(
-  stage: Stage,
+/** As Stage.judge. Destroys the heap. */
+function judge(
+  stage: Judged,
   positions: readonly Position[],
   before: readonly number[],
   isKnownSound: boolean,
@@ -219,7 +204,7 @@ export function judge(
  * The judge recovers the dead, as far as it can: somebody who lives may hold a lock that it needs, or be about to recover one of
  * them, which nobody else does meanwhile. What is left is done when everybody has ended.
  */
-export function recoverDead(stage: Stage, died: readonly number[]): void {
+function recoverDead(stage: Judged, died: readonly number[]): void {
   const { participants, programs, race, world } = stage;
   const core = enter(world, JUDGE);
   const living = participants.filter((one, index) => !died.includes(index) && !one.position().isDone);

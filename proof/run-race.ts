@@ -5,24 +5,24 @@
 import { explore, makeTouches } from "./explore.ts";
 import type { Touches, View } from "./explore.ts";
 import { joinHash, mixHigh, mixLow } from "./journal.ts";
-import { judge, prepareRace, recoverDead } from "./race.ts";
-import type { Race, Stage } from "./race.ts";
 import { pathOf, runSchedule, showSchedule } from "./schedule.ts";
 import type { Death, Schedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
+import type { Contest, Stage } from "./stage.ts";
 import type { Tally, Violation } from "./tally.ts";
 
 export interface RaceOptions {
-  /** A race of two that has more states is gone through up to three preemptions instead, one of three up to two. */
+  /** A race of two that has more states is gone through up to so many preemptions instead, and one of three. */
   readonly mostStates: number;
+  readonly preemptions: number;
   readonly mostStatesOfThree: number;
-  /** Of the deaths that differ, one in so many is tried; 0 = none. */
+  readonly preemptionsOfThree: number;
+  /** Of the deaths that differ, one in so many is tried, of races of two and of three; 0 = none. */
   readonly deathStride: number;
+  readonly deathStrideOfThree: number;
   /** True: stop here. */
   isOver(): boolean;
 }
-
-export const raceName = ({ heap, name }: Race): string => `${heap}/${name}`;
 
 export function violationOf(name: string, schedule: Schedule, error: Error): Violation {
   const replay = `npm run proof -- --replay "${name}" --schedule "${showSchedule(schedule)}"`;
@@ -45,14 +45,14 @@ function die(stage: Stage, view: View, death: Death, known: Set<number>): void {
   stage.aside(() => {
     const mark = journal.mark();
     try {
-      if (death.isRecoveredFirst) recoverDead(stage, [death.index]);
+      if (death.isRecoveredFirst) stage.recoverDead([death.index]);
       for (const other of others) if (!other.position().isDone) other.finish();
       const key = joinHash(mixLow(journal.low(), death.index, 1), mixHigh(journal.high(), death.index, 1));
       const isKnown = !death.isRecoveredFirst && known.has(key);
       const positions = participants.map((one, index) =>
         index === death.index ? view.positions[index]! : one.position(),
       );
-      judge(stage, positions, view.before, isKnown);
+      stage.judge(positions, view.before, isKnown);
       if (!death.isRecoveredFirst) known.add(key);
     } catch (error) {
       throw new FoundError({ path: pathOf(view), death }, error as Error);
@@ -87,20 +87,22 @@ function makeDeathFilter(stage: Stage, stride: number): (view: View, index: numb
 
 /** Searches of one race's schedules, which share what they find out. */
 interface Search {
-  readonly participants: number;
+  readonly isPair: boolean;
   run(mostStates: number, preemptions?: number): boolean;
 }
 
 /** Each run returns whether it has gone through all, and throws FoundError. */
-function makeSearch(race: Race, tally: Tally, options: RaceOptions): Search {
-  const stage = prepareRace(race);
+function makeSearch(race: Contest, tally: Tally, options: RaceOptions): Search {
+  const stage = race.prepare();
   stage.begin();
   const known = new Set<number>();
-  const isNewDeath = makeDeathFilter(stage, options.deathStride);
+  const isPair = stage.participants.length === 2;
+  const deathStride = isPair ? options.deathStride : options.deathStrideOfThree;
+  const isNewDeath = makeDeathFilter(stage, deathStride);
   const touches = makeTouches(stage.world.memory);
-  const searching = { stage, known, isNewDeath, touches, tally, options };
+  const searching = { stage, known, deathStride, isNewDeath, touches, tally, options };
   return {
-    participants: stage.participants.length,
+    isPair,
     run: (mostStates, preemptions) => search(searching, mostStates, preemptions),
   };
 }
@@ -109,6 +111,7 @@ interface Searching {
   readonly stage: Stage;
   /** Memories that were judged. */
   readonly known: Set<number>;
+  readonly deathStride: number;
   readonly isNewDeath: ReturnType<typeof makeDeathFilter>;
   readonly touches: Touches;
   readonly tally: Tally;
@@ -116,7 +119,7 @@ interface Searching {
 }
 
 function search(searching: Searching, mostStates: number, preemptions: number | undefined): boolean {
-  const { stage, known, isNewDeath, touches, tally, options } = searching;
+  const { stage, known, deathStride, isNewDeath, touches, tally, options } = searching;
   const { journal, participants } = stage;
   const explored = explore(
     {
@@ -127,14 +130,14 @@ function search(searching: Searching, mostStates: number, preemptions: number | 
       onEnd(view) {
         const key = joinHash(journal.low(), journal.high());
         try {
-          stage.aside(() => judge(stage, view.positions, view.before, known.has(key)));
+          stage.aside(() => stage.judge(view.positions, view.before, known.has(key)));
         } catch (error) {
           throw new FoundError({ path: pathOf(view) }, error as Error);
         }
         known.add(key);
       },
       onState(view) {
-        if (options.deathStride === 0) return;
+        if (deathStride === 0) return;
         for (let index = 0; index < participants.length; index++) {
           if (!isNewDeath(view, index)) continue;
           tally.deaths += 2;
@@ -149,12 +152,11 @@ function search(searching: Searching, mostStates: number, preemptions: number | 
   return explored.isWhole;
 }
 
-/** What a race of two that is too large to be gone through whole is gone through to, and one of three. */
+/** Up to so many preemptions the simplest schedule is looked for. */
 const PREEMPTIONS = 3;
-const PREEMPTIONS_OF_THREE = 2;
 
 /** Of a failing race, the schedule with the fewest preemptions that shows it; else the one that was found. */
-function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundError): FoundError {
+function simplest(race: Contest, tally: Tally, options: RaceOptions, found: FoundError): FoundError {
   // A search that was left by an error has left the memory as it was then.
   const searchAgain = makeSearch(race, tally, options);
   for (let preemptions = 0; preemptions <= PREEMPTIONS; preemptions++) {
@@ -169,25 +171,25 @@ function simplest(race: Race, tally: Tally, options: RaceOptions, found: FoundEr
 }
 
 /** Goes through a race's schedules; what is found is added to the tally. */
-export function runRace(race: Race, tally: Tally, options: RaceOptions): void {
+export function runRace(race: Contest, tally: Tally, options: RaceOptions): void {
   tally.operations++;
   try {
     const whole = makeSearch(race, tally, options);
-    const isPair = whole.participants === 2;
+    const { isPair } = whole;
     if (whole.run(isPair ? options.mostStates : options.mostStatesOfThree)) return;
-    if (whole.run(Infinity, isPair ? PREEMPTIONS : PREEMPTIONS_OF_THREE)) tally.bounded++;
+    if (whole.run(Infinity, isPair ? options.preemptions : options.preemptionsOfThree)) tally.bounded++;
     else tally.cut++;
   } catch (error) {
     if (!(error instanceof FoundError)) throw error;
     const { schedule, cause } = simplest(race, tally, options, error);
-    const least = shrink(prepareRace(race), schedule) ?? { schedule, error: cause as Error };
-    tally.violations.push(violationOf(`race/${raceName(race)}`, least.schedule, least.error));
+    const least = shrink(race.prepare(), schedule) ?? { schedule, error: cause as Error };
+    tally.violations.push(violationOf(`race/${race.name}`, least.schedule, least.error));
   }
 }
 
 /** Runs one schedule of a race; throws what is wrong. Whoever is not at its end when the schedule is goes on to it. */
-export function replayRace(race: Race, schedule: Schedule): void {
-  const outcome = runSchedule(prepareRace(race), schedule);
+export function replayRace(race: Contest, schedule: Schedule): void {
+  const outcome = runSchedule(race.prepare(), schedule);
   if (outcome.isVoid || outcome.schedule.path.length < schedule.path.length)
     throw new Error("somebody makes no more steps: the schedule is another race's");
   if (outcome.error !== undefined) throw outcome.error;

@@ -1,19 +1,24 @@
 /** Runs the whole proof, or a single part of it again. */
 
 import { readSites } from "../test/helpers/core-world.ts";
+import { channelContests } from "./channel-races.ts";
 import { crashCases } from "./crash-cases.ts";
 import { crashEverywhere } from "./crash.ts";
 import { heapKinds } from "./heaps.ts";
 import { randomNumber, randomRace, runRandom } from "./random.ts";
 import { eventRaces } from "./races-events.ts";
 import { lockRaces } from "./races-sync.ts";
+import { contestOf } from "./race.ts";
 import { races } from "./races.ts";
-import { raceName, replayRace, runRace } from "./run-race.ts";
+import { replayRace, runRace } from "./run-race.ts";
+import type { RaceOptions } from "./run-race.ts";
 import { parsePath, replaySyncRace, runSyncRace, syncRaceName } from "./run-sync.ts";
 import { parseSchedule } from "./schedule.ts";
+import type { Contest } from "./stage.ts";
 import type { SyncRace } from "./sync-race.ts";
 import { makeTally } from "./tally.ts";
 import type { Tally, Violation } from "./tally.ts";
+import { topicContests } from "./topic-races.ts";
 
 export interface ProofOptions {
   readonly seed: number;
@@ -37,28 +42,43 @@ export interface Watcher {
   isStopped(): boolean;
 }
 
-/** The default: of the deaths that differ one in so many, states of one race, random races and schedules of each. */
-export const usual = {
-  deathStride: 32,
+type Extent = Omit<RaceOptions, "isOver">;
+
+/** The default, of heaps: of the deaths that differ one in so many, states of one race, preemptions of a larger one. */
+export const usual: Extent = {
+  deathStride: 48,
   mostStates: 100_000,
+  preemptions: 3,
+  deathStrideOfThree: 128,
   mostStatesOfThree: 20_000,
-  randomRaces: 300,
-  randomSchedules: 12,
+  preemptionsOfThree: 1,
 };
-const deep = {
+const deep: Extent = {
   deathStride: 1,
   mostStates: 2_000_000,
+  preemptions: 3,
+  deathStrideOfThree: 1,
   mostStatesOfThree: 2_000_000,
-  randomRaces: Infinity,
-  randomSchedules: 40,
+  preemptionsOfThree: 2,
 };
 
+/** The same of channels. */
+export const usualChannels: Extent = { ...usual, deathStride: 8, deathStrideOfThree: 8 };
+
+/** Random races, and schedules of each. */
+const usualRandom = { races: 300, schedules: 12 };
+const deepRandom = { races: Infinity, schedules: 40 };
+
 /** The same of races of the synchronisation objects. */
-export const usualSync = { mostStates: 8000, preemptions: 1 };
+export const usualSync = { mostStates: 5000, preemptions: 1 };
 const deepSync = { mostStates: 1_000_000, preemptions: 3 };
 
 export const syncRaces = (isDeep: boolean): readonly SyncRace[] =>
   [...lockRaces, ...eventRaces].filter(({ isLarge }) => isDeep || isLarge !== true);
+
+const heapContests = races.map(contestOf);
+const channelsContests = [...channelContests, ...topicContests];
+const contests: readonly Contest[] = [...heapContests, ...channelsContests];
 
 interface Part {
   readonly name: string;
@@ -67,14 +87,15 @@ interface Part {
 
 function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part> {
   const { isDeep, seed, only = "" } = options;
-  const extent = isDeep ? deep : usual;
+  const random = isDeep ? deepRandom : usualRandom;
   const isWanted = (name: string): boolean => name.includes(only);
   for (const one of crashCases(isDeep)) {
     const name = `crash/${one.name}`;
     if (isWanted(name)) yield { name, run: (tally) => runCrash(name, tally, isDeep) };
   }
-  for (const race of races) {
-    const name = `race/${raceName(race)}`;
+  for (const race of contests) {
+    const name = `race/${race.name}`;
+    const extent = isDeep ? deep : heapContests.includes(race) ? usual : usualChannels;
     if (isWanted(name)) yield { name, run: (tally) => runRace(race, tally, { ...extent, isOver }) };
   }
   for (const race of syncRaces(isDeep)) {
@@ -82,11 +103,11 @@ function* partsOf(options: ProofOptions, isOver: () => boolean): Generator<Part>
     const sync = { ...(isDeep ? deepSync : usualSync), isOver };
     if (isWanted(name)) yield { name, run: (tally) => runSyncRace(race, tally, sync) };
   }
-  for (let index = 0; index < extent.randomRaces; index++) {
-    const random = randomNumber(seed, index);
-    const name = `random/${random.heap}/${random.seed}`;
+  for (let index = 0; index < random.races; index++) {
+    const one = randomNumber(seed, index);
+    const name = `random/${one.heap}/${one.seed}`;
     if (!isWanted(name) && only !== "") return;
-    yield { name, run: (tally) => runRandom(random.heap, random.seed, extent.randomSchedules, tally) };
+    yield { name, run: (tally) => runRandom(one.heap, one.seed, random.schedules, tally) };
   }
 }
 
@@ -118,9 +139,9 @@ function runCrash(name: string, tally: Tally, isDeep: boolean): void {
 
 const countOf = (options: ProofOptions): number =>
   crashCases(options.isDeep).length +
-  races.length +
+  contests.length +
   syncRaces(options.isDeep).length +
-  (options.isDeep ? 0 : usual.randomRaces);
+  (options.isDeep ? 0 : usualRandom.races);
 
 export function runProof(options: ProofOptions, watcher: Watcher): ProofResult {
   const startedAt = performance.now();
@@ -151,11 +172,11 @@ export function replay(name: string, schedule: string | undefined): void {
     replaySync(name, schedule, tally);
     return;
   }
-  const random = (): ReturnType<typeof randomRace> | undefined => {
+  const random = (): Contest | undefined => {
     const heap = heapKinds.find((one) => one === rest[0]);
-    return heap === undefined ? undefined : randomRace(heap, Number(rest[1]));
+    return heap === undefined ? undefined : contestOf(randomRace(heap, Number(rest[1])));
   };
-  const race = kind === "random" ? random() : races.find((one) => raceName(one) === rest.join("/"));
+  const race = kind === "random" ? random() : contests.find((one) => one.name === rest.join("/"));
   if (race === undefined) throw new Error(`there is nothing named "${name}"`);
   if (schedule !== undefined) {
     replayRace(race, parseSchedule(schedule));

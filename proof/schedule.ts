@@ -1,8 +1,7 @@
 /** A schedule: who makes a step, again and again; then perhaps somebody dies. Its text, and what it comes to. */
 
 import type { View } from "./explore.ts";
-import { judge, recoverDead } from "./race.ts";
-import type { Stage } from "./race.ts";
+import type { Stage } from "./stage.ts";
 
 export interface Schedule {
   readonly path: readonly number[];
@@ -101,14 +100,14 @@ export function runPlan(stage: Stage, plan: Plan): Outcome {
       );
   };
   const goOn = (death: Death | undefined): void => {
-    if (death?.isRecoveredFirst === true) recoverDead(stage, [death.index]);
+    if (death?.isRecoveredFirst === true) stage.recoverDead([death.index]);
     for (const index of left()) {
       if (index === death?.index) continue;
       noteFirst(index, left());
       participants[index]!.finish();
     }
     const positions = participants.map((one) => one.position());
-    judge(stage, positions, before, false);
+    stage.judge(positions, before, false);
   };
   const makeSteps = (): void => {
     for (let others = left(); others.length > 0; others = left()) {

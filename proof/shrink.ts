@@ -3,9 +3,9 @@
  * and there are fewer switches, or as many and fewer steps. (Who makes no step in the schedule makes its steps after it.)
  */
 
-import type { Stage } from "./race.ts";
 import { runSchedule } from "./schedule.ts";
 import type { Death, Schedule } from "./schedule.ts";
+import type { Stage } from "./stage.ts";
 
 /** Steps of one participant in a row. */
 interface Row {

@@ -16,10 +16,10 @@ import type { Channel, Member } from "../test/helpers/channel-world.ts";
 import { enter } from "../test/helpers/core-world.ts";
 import { makeTopic, policies, subscribe } from "../test/helpers/topic-world.ts";
 import type { Policy } from "../test/helpers/topic-world.ts";
-import { exploreChannel, JUDGE, recoverAll } from "./channel-stage.ts";
-import type { RaceCounts } from "./channel-stage.ts";
+import { JUDGE, recoverAll, stageChannel } from "./channel-stage.ts";
 import type { Position } from "./coroutine.ts";
 import { makeHeap } from "./heaps.ts";
+import type { Contest, Stage } from "./stage.ts";
 
 /** Who publishes before the race and is there after it; and who is gone when it begins. */
 const WITNESS = 3;
@@ -31,7 +31,7 @@ type Part =
   | { readonly kind: "join"; readonly policy: Policy }
   | { readonly kind: "leave" };
 
-export interface TopicRace {
+interface TopicRace {
   readonly name: string;
   readonly capacity?: number;
   /** Messages that are there. */
@@ -52,7 +52,7 @@ const joins = (policy: Policy): Part => ({ kind: "join", policy });
 const eachPolicy = (make: (policy: Policy) => TopicRace): TopicRace[] =>
   (Object.keys(policies) as Policy[]).map(make);
 
-export const topicRaces: readonly TopicRace[] = [
+const races: readonly TopicRace[] = [
   { name: "two publish", hasWitness: true, capacity: 4, parts: [[publishes(11)], [publishes(12)]] },
   {
     name: "two publish where there is room for one",
@@ -285,8 +285,7 @@ function checkUse(member: Member, topic: Channel): void {
   }
 }
 
-/** Goes through a race. Throws what is wrong. */
-export function runTopicRace(race: TopicRace, mostStates: number, deathStride: number): RaceCounts {
+function prepare(race: TopicRace): Stage {
   const world = makeHeap("slab", 2, 0);
   const witnessing = enterChannels(world, WITNESS);
   const topic = makeTopic(world, witnessing.heap, { capacity: race.capacity ?? 2 });
@@ -302,13 +301,17 @@ export function runTopicRace(race: TopicRace, mostStates: number, deathStride: n
   if (race.gone === "publisher") assert.ok(!isCode(enterChannels(world, GONE).core.claimPublish(object)));
   if (race.gone !== undefined) assert.equal(enter(world, JUDGE).recoverSlot(GONE, 1), OK);
   const judged: Judged = { race, topic, witness, indexes };
-  return exploreChannel(
+  return stageChannel(
     world,
     race.parts.map((parts, slot) => (own) => {
       let index = indexes[slot] ?? -1;
       for (const part of parts) index = run(own, object, part, index);
     }),
     (positions) => judge(judged, positions),
-    { mostStates, deathStride },
   );
 }
+
+export const topicContests: readonly Contest[] = races.map((race) => ({
+  name: `topic/${race.name}`,
+  prepare: () => prepare(race),
+}));

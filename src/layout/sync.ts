@@ -15,7 +15,7 @@
  *               …  cells u64: of those who wait, ident << 32 | ticket; fair ones only
  *     rwlock   32  writer u32 (ident)   36  entered u32 (ident of the last that wrote and has not finished it; 0)
  *               …  cells u32: idents of those who read
- *     semaphore 32 tally u64 (core/tally.ts)
+ *     semaphore 32 tally u64 (core/semaphore.ts)
  *               …  cells u64: shares; behind them u32 idents of those whose they are
  *     event    32  state u32: 1 = set                   36  generation u32: how often it was set
  *     condition 32 tickets u32: taken so far            36  notified u32: tickets below are to go on

@@ -217,6 +217,13 @@ export function useCheckpoint(hook: Checkpoint | undefined): void {
   checkpoint = hook;
 }
 
+const passOn: Checkpoint = () => undefined;
+
+/** For the few words that TypeScript itself reads and writes (src/sync/object-words.ts): to be called before each access. */
+export function currentCheckpoint(): Checkpoint {
+  return checkpoint ?? passOn;
+}
+
 function instantiate(name: CoreModule, memory: WebAssembly.Memory): WebAssembly.Exports {
   const hook = checkpoint;
   if (hook === undefined) return new WebAssembly.Instance(moduleOf(name), { env: { memory } }).exports;

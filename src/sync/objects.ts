@@ -8,7 +8,18 @@
 import { shoalError } from "../errors.ts";
 import { asHandle } from "../heap/index.ts";
 import type { Handle, Heap } from "../heap/index.ts";
-import { SET_SWEPT_BYTES, SYNC_MAGIC, SYNC_MAGIC_MASK, Y_FLAGS, Y_KIND, Y_LIMIT } from "../layout/sync.ts";
+import { SET_SWEPT_BYTES, SYNC_MAGIC, SYNC_MAGIC_MASK } from "../layout/sync.ts";
+import {
+  fillObject,
+  getFlags,
+  getLimit,
+  loadKind,
+  setFlags,
+  setLimit,
+  storeKind,
+  wordsAt,
+} from "./object-words.ts";
+import type { SharedWords } from "./object-words.ts";
 
 /**
  * Where an object is: under a name; at a handle, which is another one's `handle`; or in a block of the caller's, at an
@@ -52,6 +63,9 @@ export interface FoundObject {
   readonly label: string;
 }
 
+/** Kind, flags and limit. */
+const HEAD_BYTES = 16;
+
 /** Kinds by number, for messages. */
 const nouns = new Map<number, string>();
 
@@ -81,7 +95,7 @@ export function openObject(heap: Heap, place: Place | undefined, plan: ObjectPla
   if (place.create !== true) return openAt(heap, place.block, place.offset ?? 0, plan);
   plan.checkMaking?.();
   const at = checkRoom(heap, place.block, place.offset ?? 0, plan);
-  new Uint8Array(heap.region.buffer, at, plan.sizeBytes).fill(0);
+  fillObject(wordsAt(heap.region.buffer, at, plan.sizeBytes));
   initialise(heap, at, plan);
   return { handle: asHandle(at), created: true, label: `${plan.noun} ${at}` };
 }
@@ -107,11 +121,11 @@ function make(heap: Heap, plan: ObjectPlan): Handle {
 
 function initialise(heap: Heap, object: number, plan: ObjectPlan): void {
   if (object + plan.sizeBytes > heap.region.segmentSizeBytes) heap.region.catchUp();
-  const words = new Uint32Array(heap.region.buffer, object, 4);
-  words[Y_FLAGS >> 2] = plan.flags ?? 0;
-  words[Y_LIMIT >> 2] = plan.limit ?? 0;
+  const words = wordsAt(heap.region.buffer, object, HEAD_BYTES);
+  setFlags(words, plan.flags ?? 0);
+  setLimit(words, plan.limit ?? 0);
   plan.init?.(object);
-  Atomics.store(words, Y_KIND >> 2, (SYNC_MAGIC | plan.kind) >>> 0);
+  storeKind(words, SYNC_MAGIC | plan.kind);
 }
 
 function checkRoom(heap: Heap, block: Handle, offset: number, plan: ObjectPlan): number {
@@ -131,8 +145,8 @@ function openAt(heap: Heap, block: Handle, offset: number, plan: ObjectPlan, lab
   const isRoom = offset % 8 === 0 && offset >= 0 && offset + 64 <= usableBytes;
   if (!isRoom) throw wrongKind(found.label, plan, "no object");
   if (block + usableBytes > heap.region.segmentSizeBytes) heap.region.catchUp();
-  const words = new Uint32Array(heap.region.buffer, block + offset, 4);
-  const word = Atomics.load(words, Y_KIND >> 2);
+  const words = wordsAt(heap.region.buffer, block + offset, HEAD_BYTES);
+  const word = loadKind(words);
   const kind = word & ~SYNC_MAGIC_MASK;
   const isObject = (word & SYNC_MAGIC_MASK) >>> 0 === SYNC_MAGIC;
   if (!isObject || kind !== plan.kind)
@@ -152,13 +166,13 @@ function wrongKind(label: string, plan: ObjectPlan, is: string): Error {
   return shoalError("ERR_SHOAL_KIND", message, { label, kind: plan.noun });
 }
 
-function checkOptions(label: string, { noun, expected }: ObjectPlan, words: Uint32Array): void {
-  for (const [option, index] of [
-    ["flags", Y_FLAGS >> 2],
-    ["limit", Y_LIMIT >> 2],
+function checkOptions(label: string, { noun, expected }: ObjectPlan, words: SharedWords): void {
+  for (const [option, read] of [
+    ["flags", getFlags],
+    ["limit", getLimit],
   ] as const) {
     const wanted = expected?.[option];
-    const present = words[index]!;
+    const present = read(words);
     if (wanted === undefined || wanted === present) continue;
     throw shoalError(
       "ERR_SHOAL_KIND",

@@ -231,6 +231,22 @@ test("a participant that is killed closes the port of the other side, after what
   again.close();
 });
 
+test("sides whose owners were killed can be taken, if nobody has noticed yet", async (t) => {
+  const heap = createHeap(t);
+  const peer = startProcess(t);
+  await peer.run(async ({ Heap: Heaps, load }, name) => {
+    const { openPort: open } = (await load("src/data/channel/port.js")) as { openPort: typeof openPort };
+    const own = Heaps.open(name);
+    open(own, "talk");
+    open(own, "talk");
+  }, heap.region.name);
+  await peer.kill();
+  const [one, other] = pair(t, heap);
+  const next = nextOf(other, "message");
+  one.postMessage("anew");
+  assert.equal(await next, "anew");
+});
+
 test("closing the heap closes its ports, on both sides", async (t) => {
   const heap = createHeap(t);
   const own = openHeap(t, heap);

@@ -174,14 +174,22 @@ export function survives(step: () => void): boolean {
   }
 }
 
-/** The helpers of core/mem*.ts by site number. */
+/** Where TypeScript has its own. */
+const TYPESCRIPT_SITES = [
+  "src/sync/object-words.ts",
+  "src/data/channel/channel-words.ts",
+  "src/data/channel/port-words.ts",
+];
+
+/** The helpers of core/mem*.ts, and the few of TypeScript's, by site number. */
 export function readSites(): Map<number, string> {
-  const folder = join(projectFolder(), "core");
+  const folder = projectFolder();
+  const inCore = readdirSync(join(folder, "core")).filter((name) => /^mem(-\w+)?\.ts$/.test(name));
   const found = new Map<number, string>();
-  for (const file of readdirSync(folder).filter((name) => /^mem(-\w+)?\.ts$/.test(name))) {
+  for (const file of [...inCore.map((name) => join("core", name)), ...TYPESCRIPT_SITES]) {
     const text = readFileSync(join(folder, file), "utf8");
     for (const [, name, site] of text.matchAll(
-      /export function (\w+)\([^)]*\)[^{]*\{\s*if \(CHECKED\) checkpoint\((\d+)\)/g,
+      /export function (\w+)\([^)]*\)[^{]*\{\s*(?:if \(CHECKED\) checkpoint|\w+\.touch)\((\d+)\)/g,
     )) {
       assert.ok(!found.has(Number(site)), `site ${site} is there twice`);
       found.set(Number(site), name!);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { heapKinds } from "../../proof/heaps.ts";
 import type { HeapKind } from "../../proof/heaps.ts";
-import { prepareRace } from "../../proof/race.ts";
+import { contestOf, prepareRace } from "../../proof/race.ts";
 import { runRandom } from "../../proof/random.ts";
 import { races } from "../../proof/races.ts";
 import { runRace } from "../../proof/run-race.ts";
@@ -31,13 +31,13 @@ describe("whatever order the accesses of two or three come in, and whoever dies"
       for (const race of races) {
         if (race.heap !== heap) continue;
         const isPair = prepareRace(race).participants.length === 2;
-        runRace(race, isPair ? tallies.pairs : tallies.threes, { ...usual, isOver: () => false });
+        runRace(contestOf(race), isPair ? tallies.pairs : tallies.threes, { ...usual, isOver: () => false });
       }
       for (const [name, tally] of Object.entries(tallies)) {
         assertNone(tally);
         const { operations, schedules, steps, deaths, bounded } = tally;
         t.diagnostic(
-          `${operations} ${name}: ${schedules} schedules, ${steps} steps, ${deaths} deaths; ${bounded} up to 2 preemptions`,
+          `${operations} ${name}: ${schedules} schedules, ${steps} steps, ${deaths} deaths; ${bounded} not whole`,
         );
       }
       const { pairs, threes } = tallies;
@@ -47,10 +47,7 @@ describe("whatever order the accesses of two or three come in, and whoever dies"
         "every pair was gone through whole",
       );
       assert.ok(pairs.schedules > leastSchedules[heap] && pairs.deaths > 1000, "all of it was done");
-      assert.ok(
-        threes.operations > 8 && threes.schedules > 10_000 && threes.deaths > 1000,
-        "and of the threes",
-      );
+      assert.ok(threes.operations > 8 && threes.schedules > 5000 && threes.deaths > 300, "and of the threes");
     });
     test(`a ${heap} heap is so in random orders of random operations`, (t) => {
       const tally = makeTally();

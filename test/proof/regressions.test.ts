@@ -3,27 +3,31 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crashCases } from "../../proof/crash-cases.ts";
 import { crashEverywhere } from "../../proof/crash.ts";
+import { contestOf, raceName } from "../../proof/race.ts";
 import { races } from "../../proof/races.ts";
-import { raceName, replayRace, runRace } from "../../proof/run-race.ts";
+import { replayRace, runRace } from "../../proof/run-race.ts";
+import { usual } from "../../proof/run.ts";
 import { parseSchedule } from "../../proof/schedule.ts";
+import type { Contest } from "../../proof/stage.ts";
 import { makeTally } from "../../proof/tally.ts";
 import { buildProof } from "./build.ts";
 
 await buildProof();
 
-function raceNamed(name: string): (typeof races)[0] {
+function raceNamed(name: string): Contest {
   const found = races.find((one) => raceName(one) === name);
   assert.ok(found !== undefined, `there is a race "${name}"`);
-  return found;
+  return contestOf(found);
 }
 
 /** All schedules of the race, with all deaths. */
 function assertRight(name: string): void {
   const tally = makeTally();
   runRace(raceNamed(name), tally, {
-    mostStates: 100_000,
+    ...usual,
     mostStatesOfThree: 100_000,
     deathStride: 1,
+    deathStrideOfThree: 1,
     isOver: () => false,
   });
   assert.deepEqual([tally.violations, tally.cut], [[], 0]);
@@ -50,11 +54,16 @@ test("a block of a first-fit heap that is moved while another has the lock is ne
 
 /** A repairer that dies at any access, in this damaged heap. */
 function assertRepaired(name: string): void {
+  assert.ok(crashesOf(name) > 100);
+}
+
+/** All deaths of that case. */
+function crashesOf(name: string): number {
   const found = crashCases(true).find((one) => one.name === name);
-  assert.ok(found !== undefined, `there is a heap "${name}"`);
+  assert.ok(found !== undefined, `there is a case "${name}"`);
   const tally = makeTally();
   crashEverywhere(found.prepare(), { tally, isDeep: false });
-  assert.ok(tally.crashPoints > 100);
+  return tally.crashPoints;
 }
 
 test("a first-fit block does not become a part of the one before it when the heap's repairer dies there", () => {
@@ -65,4 +74,14 @@ test("a first-fit block does not become a part of the one before it when the hea
 test("what belonged to one who is gone does not become nobody's when a slab heap's repairer dies there", () => {
   // The owners of a word of blocks were forgotten before the blocks were free.
   assertRepaired("repair/slab heap 123");
+});
+
+test("a port whose sides have two who died, and nobody has recovered, is not taken", () => {
+  // ERR_SHOAL_TAKEN, before any death of the one that comes.
+  assert.ok(crashesOf("port/slab/coming where both have died and were not recovered") > 100);
+});
+
+test("who comes to a port does not wait for a door that one who died has left shut", () => {
+  // Until somebody looked who had died, which was 50 ms later.
+  assert.ok(crashesOf("port/slab/coming after one that died there and was not recovered, 12 of 24") > 100);
 });

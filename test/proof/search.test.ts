@@ -7,18 +7,25 @@ import { explore, makeTouches } from "../../proof/explore.ts";
 import type { Touches, View } from "../../proof/explore.ts";
 import { heapKinds } from "../../proof/heaps.ts";
 import { joinHash } from "../../proof/journal.ts";
-import { prepareRace } from "../../proof/race.ts";
+import { contestOf, prepareRace, raceName } from "../../proof/race.ts";
 import type { Race } from "../../proof/race.ts";
 import { races } from "../../proof/races.ts";
 import { runAtRandom } from "../../proof/random.ts";
-import { raceName, replayRace, runRace } from "../../proof/run-race.ts";
+import { replayRace, runRace } from "../../proof/run-race.ts";
+import { usual } from "../../proof/run.ts";
 import { parseSchedule, showSchedule } from "../../proof/schedule.ts";
 import { makeTally } from "../../proof/tally.ts";
 import { buildProof } from "./build.ts";
 
 await buildProof();
 
-const options = { mostStates: 100_000, mostStatesOfThree: 100_000, deathStride: 0, isOver: () => false };
+const options = {
+  ...usual,
+  mostStatesOfThree: 100_000,
+  deathStride: 0,
+  deathStrideOfThree: 0,
+  isOver: () => false,
+};
 
 /** Both free the same block, and each is to be the only one who does: a slab heap does not promise that. */
 const wrong: Race = {
@@ -33,7 +40,7 @@ const wrong: Race = {
 
 test("a race that can go wrong is found to, with a schedule of one preemption that shows it again", () => {
   const tally = makeTally();
-  runRace(wrong, tally, options);
+  runRace(contestOf(wrong), tally, options);
   assert.equal(tally.violations.length, 1);
   const [{ message, replay }] = tally.violations as [(typeof tally.violations)[0]];
   assert.match(
@@ -42,8 +49,8 @@ test("a race that can go wrong is found to, with a schedule of one preemption th
   );
   const text = /--schedule "(.*)"/.exec(replay)?.[1] ?? "";
   assert.match(text, /^\d\*\d+$/, "one is interrupted, once, and the other goes on to its end");
-  assert.throws(() => replayRace(wrong, parseSchedule(text)), { message });
-  replayRace(wrong, parseSchedule("0*1"));
+  assert.throws(() => replayRace(contestOf(wrong), parseSchedule(text)), { message });
+  replayRace(contestOf(wrong), parseSchedule("0*1"));
 });
 
 test("a participant that dies in a race and is not recovered as it should be is noticed", () => {
@@ -59,7 +66,7 @@ test("a participant that dies in a race and is not recovered as it should be is 
     },
   };
   const tally = makeTally();
-  runRace(race, tally, options);
+  runRace(contestOf(race), tally, options);
   assert.match(tally.violations[0]?.message ?? "", /alloc 16384: code 4/);
 });
 
@@ -119,13 +126,13 @@ test("a search up to so many preemptions comes to all ends that there are up to 
 test("a race that is too large to be gone through whole is gone through up to three preemptions", () => {
   const tally = makeTally();
   const sound = races.find((one) => raceName(one) === "slab/one allocates, another allocates");
-  runRace(sound!, tally, { ...options, mostStates: 20 });
+  runRace(contestOf(sound!), tally, { ...options, mostStates: 20 });
   assert.deepEqual([tally.violations, tally.bounded, tally.cut], [[], 1, 0]);
   assert.ok(tally.schedules > 100);
-  runRace(wrong, tally, { ...options, mostStates: 2 });
+  runRace(contestOf(wrong), tally, { ...options, mostStates: 2 });
   assert.match(tally.violations[0]?.message ?? "", /^no order of the operations/);
   let isOver = false;
-  runRace(sound!, tally, { ...options, isOver: () => isOver || !(isOver = true) });
+  runRace(contestOf(sound!), tally, { ...options, isOver: () => isOver || !(isOver = true) });
   assert.equal(tally.cut, 1, "told to stop, it says that it did");
 });
 
@@ -151,7 +158,7 @@ test("a random schedule that goes wrong is made as small as it can be", () => {
   const [{ replay, message }] = tally.violations as [(typeof tally.violations)[0]];
   const text = /--replay "random\/planted\/1" --schedule "(.*)"/.exec(replay)?.[1] ?? "";
   assert.match(text, /^(\d\*\d+ ?){1,3}$/, "no death, and hardly a switch");
-  assert.throws(() => replayRace(race, parseSchedule(text)), { message });
+  assert.throws(() => replayRace(contestOf(race), parseSchedule(text)), { message });
 });
 
 test("a participant that has not caught up with another's growth is told to, and touches nothing that it has not mapped", () => {

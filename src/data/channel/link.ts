@@ -15,19 +15,26 @@ import {
   CHANNEL_RELEASE,
   CHANNEL_RING,
   CHANNEL_TAKEN,
-  C_CELL_BYTES,
   RING_RECEIVERS,
   RING_SENDERS,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
-import { C_HISTORY, C_SUBSCRIBERS, CHANNEL_TOPIC } from "../../layout/topic.ts";
+import { CHANNEL_TOPIC } from "../../layout/topic.ts";
 import type { HeapCore } from "../../region/core.ts";
 import type { Region } from "../../region/index.ts";
 import { contextOf } from "../../sync/context.ts";
 import type { SyncContext } from "../../sync/context.ts";
+import { wordsAt } from "../../sync/object-words.ts";
 import { openObject } from "../../sync/objects.ts";
 import type { Place } from "../../sync/objects.ts";
 import type { WaitPoint } from "../../sync/wait.ts";
+import {
+  CHANNEL_HEAD_BYTES,
+  getSubscribers,
+  setCellBytes,
+  setHistory,
+  setSubscribers,
+} from "./channel-words.ts";
 import { instantiateChannels } from "./core.ts";
 import type { ChannelCore } from "./core.ts";
 import { planChannel, traitsOf } from "./options.ts";
@@ -115,17 +122,17 @@ export function openLink(
     flags: plan.flags,
     limit: plan.capacity,
     init: (object) => {
-      const words = new Uint32Array(region.buffer, object, (C_HISTORY >> 2) + 1);
-      words[C_CELL_BYTES >> 2] = plan.cellBytes;
-      words[C_SUBSCRIBERS >> 2] = table.subscribers;
-      words[C_HISTORY >> 2] = table.history;
+      const words = wordsAt(region.buffer, object, CHANNEL_HEAD_BYTES);
+      setCellBytes(words, plan.cellBytes);
+      setSubscribers(words, table.subscribers);
+      setHistory(words, table.history);
     },
   });
   const { handle, created, label } = found;
   const object: number = handle;
   const traits = traitsOf(heap, object, label, plan, options);
   const { slotCount } = region.session.geometry;
-  const subscribers = new Uint32Array(region.buffer, object + C_SUBSCRIBERS, 1)[0]!;
+  const subscribers = getSubscribers(wordsAt(region.buffer, object, CHANNEL_HEAD_BYTES));
   const places = placesOf(slotCount, traits.capacity, traits.cellBytes, subscribers);
   const core = coreOf(region);
   core.forgetChannel();
