@@ -78,8 +78,8 @@ function attempt<T>(scene: Scene, name: string, call: () => T): T | undefined {
       note(scene, "crash", name, error instanceof Error ? (error.stack ?? error.message) : String(error));
     return undefined;
   } finally {
-    const { accesses, isEndless } = scene.meter;
-    if (isEndless) note(scene, "hang", name, `no end after ${accesses} accesses`);
+    const { accesses, isEndless, where } = scene.meter;
+    if (isEndless) note(scene, "hang", name, `no end after ${accesses} accesses\n${where}`);
     else if (accesses > trial.mostAccesses) [trial.mostAccesses, trial.mostBy] = [accesses, name];
   }
 }

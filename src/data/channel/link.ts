@@ -54,11 +54,12 @@ export interface Link extends ChannelTraits {
   ring(bits: number): void;
   ringAll(): void;
   /**
-   * Does what can be done about a code of the core: then the call is to be repeated.
+   * Does what can be done about a code of the core: then the call is to be repeated. `again` is what this returned for the same
+   * call before, at first 0: how often in a row something was put right without a result, which in a sound channel has an end.
    *
    * @throws for all others
    */
-  settle(code: number, call: string): void;
+  settle(code: number, call: string, again?: number): number;
   /** Makes a call that returns OK or a code, until it is OK. */
   insist(call: string, step: () => number): void;
 }
@@ -73,8 +74,14 @@ const NO_TABLE: TopicTable = { subscribers: 0, history: 0 };
 
 const KINDS = { queue: CHANNEL_QUEUE, ring: CHANNEL_RING, topic: CHANNEL_TOPIC } as const;
 
-/** Two refusals that are no further apart are of one call. */
+/** A refusal that comes no later after the last one was cleared is of the same call. */
 const SAME_MS = 100;
+
+/**
+ * How often in a row a call is told to look again. Others have to get something done, or to die, each time; who is told so more often
+ * goes round in a damaged channel.
+ */
+const MOST_AGAIN = 64;
 
 const cores = new WeakMap<Region, ChannelCore>();
 
@@ -148,20 +155,31 @@ export function openLink(
     if (code === CHANNEL_AGAIN) ringAll();
     else if (code === CHANNEL_RELEASE) heap.free(asHandle(core.errorDetail() >>> 0));
     else {
-      const nowMs = performance.now();
-      if (refused === undefined || nowMs - refusedMs > SAME_MS)
+      if (refused === undefined || performance.now() - refusedMs > SAME_MS)
         refused = { call, sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
-      refusedMs = nowMs;
-      return clear(region, obstacles, code, refused);
+      let isCleared = false;
+      try {
+        isCleared = clear(region, obstacles, code, refused);
+      } finally {
+        // The wait was a part of it. Who has waited in vain waits anew the next time.
+        refusedMs = isCleared ? performance.now() : -Infinity;
+      }
+      return isCleared;
     }
     return true;
+  };
+
+  const settle = (code: number, call: string, again: number): number => {
+    if (again >= MOST_AGAIN || !settleOne(code, call)) throw errorOf(code, call);
+    return code === CHANNEL_AGAIN ? again + 1 : 0;
   };
 
   /** A queue's cell that is being cleared is cleared before anything else is done. */
   const finish = (call: string): void => {
     if (noun !== "queue") return;
+    let again = 0;
     for (let code = core.sweepQueue(object); code !== OK; code = core.sweepQueue(object))
-      if (!settleOne(code, call)) throw errorOf(code, call);
+      again = settle(code, call, again);
   };
 
   const errorOf = (code: number, call: string): Error => {
@@ -197,14 +215,14 @@ export function openLink(
       if ((bits & RING_SENDERS) !== 0) context.ringOne(object, senders.set);
     },
     ringAll,
-    settle(code, call) {
-      const isSettled = settleOne(code, call);
-      if (!isSettled) throw errorOf(code, call);
+    settle(code, call, again = 0) {
+      const next = settle(code, call, again);
       if (code === CHANNEL_RELEASE) finish(call);
+      return next;
     },
     insist(call, step) {
-      for (let code = step(); code !== OK; code = step())
-        if (!settleOne(code, call)) throw errorOf(code, call);
+      let again = 0;
+      for (let code = step(); code !== OK; code = step()) again = settle(code, call, again);
     },
   };
 }

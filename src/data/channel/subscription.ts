@@ -159,14 +159,14 @@ export function openSubscription<T>(
   /** The next message's cell; or NONE, or OVER: no cell has such an address. */
   const next = (call: string): number => {
     check(call);
-    for (;;) {
+    for (let again = 0; ;) {
       const result = core.nextMessage(object, index) >>> 0;
       if (result > CHANNEL_LAST_CODE) return result;
       if (result === CHANNEL_EMPTY || result === CHANNEL_BLOCKED) return NONE;
       if (result === CHANNEL_OVER) return OVER;
       if (result === TOPIC_DISCONNECTED) throw disconnected(call);
       if (result === CHANNEL_STRANGE) throw corrupt(call, "a subscriber's entry that is somebody else's");
-      link.settle(result, call);
+      again = link.settle(result, call, again);
     }
   };
 
@@ -373,14 +373,14 @@ export function openSubscription<T>(
 /** Takes an entry in the table. */
 function join(link: Link, policy: number, isFromHistory: boolean, mostSubscribers: number): number {
   const { core, object, label } = link;
-  for (;;) {
+  for (let again = 0; ;) {
     const index = core.subscribe(object, policy, isFromHistory ? 1 : 0);
     if (index >= 0) return index;
     if (index === -TOPIC_CROWDED) {
       const message = `subscribe: ${label} has ${mostSubscribers} subscribers, for more there is no room; make it with a larger subscribers`;
       throw shoalError("ERR_SHOAL_FULL", message, { object, subscribers: mostSubscribers });
     }
-    link.settle(-index, "subscribe");
+    again = link.settle(-index, "subscribe", again);
   }
 }
 

@@ -130,7 +130,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const claim = (call: string): number => {
     if (flags[0] !== 0) region.check();
     if (out.isLoan) throw busy(call, "room");
-    for (;;) {
+    for (let again = 0; ;) {
       const result = driver.room() >>> 0;
       if (result > CHANNEL_LAST_CODE) {
         if ((result & RING_BITS) === 0) return result;
@@ -139,7 +139,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
       }
       if (result === CHANNEL_FULL) return 0;
       if (result === CHANNEL_OVER) throw ended(call);
-      link.settle(result, call);
+      again = link.settle(result, call, again);
     }
   };
 
@@ -200,7 +200,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const next = (isLent: number, looks: number, call: string): number => {
     if (flags[0] !== 0) region.check();
     if (out.isMessage) throw busy(call, "a message");
-    for (;;) {
+    for (let again = 0; ;) {
       const result = (looks === 1 ? driver.next(isLent) : driver.spin(isLent, looks)) >>> 0;
       if (result > CHANNEL_LAST_CODE) {
         if ((result & RING_BITS) === 0) return result;
@@ -209,7 +209,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
       }
       if (result === CHANNEL_EMPTY || result === CHANNEL_BLOCKED) return NONE;
       if (result === CHANNEL_OVER) return OVER;
-      link.settle(result, call);
+      again = link.settle(result, call, again);
     }
   };
 
