@@ -2,19 +2,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { openQueue } from "../../src/data/channel/index.ts";
+import { openQueue, openRing, openTopic } from "../../src/data/channel/index.ts";
 import { placesOf } from "../../src/data/channel/places.ts";
 import type { ChannelPlaces } from "../../src/data/channel/places.ts";
 import { ShoalError } from "../../src/errors.ts";
 import { Heap } from "../../src/heap/index.ts";
-import {
-  CELL_READY,
-  CELL_TURN_SHIFT,
-  C_CELL_BYTES,
-} from "../../src/layout/channel.ts";
-import { H_HEAP_LOCK } from "../../src/layout/header.ts";
-import { Y_LIMIT } from "../../src/layout/sync.ts";
+import type { Handle } from "../../src/heap/index.ts";
+import { CELL_DATA, CELL_READY, CELL_TURN_SHIFT, C_CELL_BYTES, C_INDEX } from "../../src/layout/channel.ts";
+import { H_HEAP_LOCK, PAGE_SIZE_BYTES } from "../../src/layout/header.ts";
+import { P_FIRST, TABLE_BYTES_PER_PAGE } from "../../src/layout/page.ts";
+import { SYNC_FAIR, Y_FLAGS, Y_LIMIT } from "../../src/layout/sync.ts";
+import { C_SUBSCRIBERS } from "../../src/layout/topic.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
+import { openMutex, openSemaphore } from "../../src/sync/index.ts";
 import { createHeap } from "../helpers/heaps.ts";
 
 /** More accesses than any call here needs. */
@@ -98,4 +98,96 @@ test("who waits for a heap's lock within a call of a channel does so for a while
   );
   assert.ok(waits > 5, `after ${waits} waits`);
   wordsOf(heap).setUint32(H_HEAP_LOCK, 0, true);
+});
+
+test("what a channel says of its sizes is checked when it is opened", (t) => {
+  const heap = createHeap(t);
+  const words = wordsOf(heap);
+  const options = { capacity: 4, messageBytes: 48 };
+  const topic = openTopic(heap, "topic", { ...options, subscribers: 4 }).handle;
+  for (const [noun, object, open] of [
+    ["queue", openQueue(heap, "queue", options).handle, () => openQueue(heap, "queue")],
+    ["ring", openRing(heap, "ring", options).handle, () => openRing(heap, "ring")],
+    ["topic", topic, () => openTopic(heap, "topic").stats()],
+  ] as const)
+    for (const [at, values] of [
+      [Y_LIMIT, [0, 1, 3, 1024, 2 ** 19, 2 ** 31, 2 ** 32 - 1]],
+      [C_CELL_BYTES, [0, 16, 63, 65, 4096, 2 ** 20, 2 ** 20 + 64, 2 ** 32 - 64]],
+      [C_SUBSCRIBERS, noun === "topic" ? [100, 4096, 4097, 2 ** 31, 2 ** 32 - 1] : []],
+    ] as const)
+      for (const value of values) {
+        const before = words.getUint32(object + at, true);
+        words.setUint32(object + at, value, true);
+        assert.equal(codeOf(open), "ERR_SHOAL_CORRUPT", `${noun}: ${value} at ${at}`);
+        words.setUint32(object + at, before, true);
+      }
+});
+
+test("a cell that a channel has got since it was opened is neither written nor read", (t) => {
+  for (const noun of ["queue", "ring", "topic"] as const) {
+    const heap = createHeap(t);
+    const options = { capacity: 4, messageBytes: 240 };
+    const open = (name: string): { trySend: () => boolean; tryReceive: () => unknown; handle: number } => {
+      if (noun === "topic") {
+        const topic = openTopic(heap, name, { ...options, subscribers: 2 });
+        const subscription = topic.subscribe();
+        return { ...topic, trySend: () => topic.tryPublish("a"), tryReceive: () => subscription.tryReceive() };
+      }
+      const channel = noun === "queue" ? openQueue(heap, name, options) : openRing(heap, name, options);
+      return { ...channel, trySend: () => channel.trySend("a"), tryReceive: () => channel.tryReceive() };
+    };
+    const it = open("it");
+    const other = open("other");
+    it.trySend();
+    const { tailSide, headSide, cells } = partsOf(heap, it.handle, noun === "topic" ? 2 : 0);
+    const words = wordsOf(heap);
+    words.setUint32(it.handle + Y_LIMIT, 64, true);
+    for (const side of [tailSide, headSide])
+      if (noun === "ring") words.setUint32(side + C_INDEX, 63, true);
+      else words.setBigUint64(side, 63n, true);
+    // From the other one's the core comes back to it, and finds what it says now.
+    other.trySend();
+    const before = words.getBigUint64(cells + 63 * 256 + CELL_DATA, true);
+    assert.equal(codeOf(it.trySend), "ERR_SHOAL_CORRUPT", noun);
+    assert.equal(words.getBigUint64(cells + 63 * 256 + CELL_DATA, true), before);
+    if (noun === "topic") continue;
+    if (noun === "ring") words.setUint32(tailSide + C_INDEX, 64, true);
+    else words.setBigUint64(cells + 63 * 256, stateOf(0, 0, CELL_READY), true);
+    other.trySend();
+    assert.equal(codeOf(it.tryReceive), "ERR_SHOAL_CORRUPT", noun);
+  }
+});
+
+test("a lock is not looked for where there is no room for it", (t) => {
+  const heap = createHeap(t);
+  const words = wordsOf(heap);
+  const mutex = openMutex(heap, "mutex").handle;
+  words.setUint32(mutex + Y_FLAGS, SYNC_FAIR, true);
+  assert.equal(
+    codeOf(() => openMutex(heap, "mutex")),
+    "ERR_SHOAL_CORRUPT",
+  );
+  const semaphore = openSemaphore(heap, "semaphore").handle;
+  for (const permits of [0, 65536, 2 ** 32 - 1]) {
+    words.setUint32(semaphore + Y_LIMIT, permits, true);
+    assert.equal(
+      codeOf(() => openSemaphore(heap, "semaphore")),
+      "ERR_SHOAL_CORRUPT",
+    );
+  }
+});
+
+test("an object in a block that begins where none can is told", (t) => {
+  const heap = createHeap(t);
+  const handle = openMutex(heap, "it").handle;
+  const { tableOffset } = heap.region.session.geometry;
+  const first = tableOffset + Math.floor(handle / PAGE_SIZE_BYTES) * TABLE_BYTES_PER_PAGE + P_FIRST;
+  const words = wordsOf(heap);
+  words.setUint32(first, words.getUint32(first, true) + 2, true);
+  heap.roots.set("it", (handle + 2) as Handle);
+  words.setUint32(handle + 2, words.getUint32(handle, true), true);
+  assert.equal(
+    codeOf(() => openMutex(heap, "it")),
+    "ERR_SHOAL_CORRUPT",
+  );
 });

@@ -10,6 +10,10 @@ import { clear } from "../../heap/obstacles.ts";
 import type { Refused } from "../../heap/obstacles.ts";
 import {
   CHANNEL_AGAIN,
+  CHANNEL_LEAST_SHIFT,
+  CHANNEL_LINE_BYTES,
+  CHANNEL_MOST_CELL_BYTES,
+  CHANNEL_MOST_SHIFT,
   CHANNEL_NONE,
   CHANNEL_QUEUE,
   CHANNEL_RELEASE,
@@ -20,13 +24,14 @@ import {
   RING_SENDERS,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
-import { C_HISTORY, C_SUBSCRIBERS, CHANNEL_TOPIC } from "../../layout/topic.ts";
+import { Y_LIMIT } from "../../layout/sync.ts";
+import { C_HISTORY, C_SUBSCRIBERS, CHANNEL_TOPIC, TOPIC_MOST_SUBSCRIBERS } from "../../layout/topic.ts";
 import type { HeapCore } from "../../region/core.ts";
 import type { Region } from "../../region/index.ts";
 import { contextOf } from "../../sync/context.ts";
 import type { SyncContext } from "../../sync/context.ts";
-import { openObject } from "../../sync/objects.ts";
-import type { Place } from "../../sync/objects.ts";
+import { corruptObject, openObject } from "../../sync/objects.ts";
+import type { FoundObject, Place } from "../../sync/objects.ts";
 import type { WaitPoint } from "../../sync/wait.ts";
 import { instantiateChannels } from "./core.ts";
 import type { ChannelCore } from "./core.ts";
@@ -45,6 +50,15 @@ export interface Link extends ChannelTraits {
   readonly label: string;
   /** Address of the first cell. */
   readonly cells: number;
+  /** Of a topic: how many subscribers there is room for. */
+  readonly subscribers: number;
+  /**
+   * The core has found that cell: is it one of those that this participant has views of? What the channel says of itself may have
+   * changed since it was opened.
+   *
+   * @throws ERR_SHOAL_CORRUPT
+   */
+  checkCell(cell: number, call: string): void;
   /** Where receivers wait for messages, and senders for room. */
   readonly receivers: WaitPoint;
   readonly senders: WaitPoint;
@@ -103,6 +117,22 @@ function mixed(heapCore: HeapCore, core: ChannelCore): HeapCore {
   };
 }
 
+/** What a channel says of its size is what one can have; as use() in core/channel-map.ts. @throws ERR_SHOAL_CORRUPT */
+function checkConstants(
+  { handle, label }: FoundObject,
+  { capacity, cellBytes }: ChannelTraits,
+  subscribers: number,
+): void {
+  const shift = Math.log2(capacity);
+  if (!Number.isInteger(shift) || shift < CHANNEL_LEAST_SHIFT || shift > CHANNEL_MOST_SHIFT)
+    throw corruptObject(label, handle + Y_LIMIT, `a capacity of ${capacity}`);
+  const isWhole = cellBytes > 0 && cellBytes % CHANNEL_LINE_BYTES === 0;
+  if (!isWhole || cellBytes > CHANNEL_MOST_CELL_BYTES)
+    throw corruptObject(label, handle + C_CELL_BYTES, `cells of ${cellBytes} bytes`);
+  if (subscribers > TOPIC_MOST_SUBSCRIBERS)
+    throw corruptObject(label, handle + C_SUBSCRIBERS, `${subscribers} subscribers`);
+}
+
 /** Finds or makes a channel. Errors as openObject; ERR_SHOAL_KIND when there is one with other options. */
 export function openLink(
   heap: Heap,
@@ -132,14 +162,22 @@ export function openLink(
   const object: number = handle;
   const traits = traitsOf(heap, object, label, plan, options);
   const { slotCount } = region.session.geometry;
-  const subscribers = new Uint32Array(region.buffer, object + C_SUBSCRIBERS, 1)[0]!;
+  const subscribers = noun === "topic" ? new Uint32Array(region.buffer, object + C_SUBSCRIBERS, 1)[0]! : 0;
+  checkConstants(found, traits, subscribers);
   const places = placesOf(slotCount, traits.capacity, traits.cellBytes, subscribers);
+  if (places.sizeBytes > found.roomBytes) {
+    const what = `${places.sizeBytes} bytes in a block of ${found.roomBytes}`;
+    throw corruptObject(label, object + C_CELL_BYTES, what);
+  }
   const core = coreOf(region);
   core.forgetChannel();
   const obstacles = mixed(region.session.overlay.core as HeapCore, core);
   const point = (at: number): WaitPoint => ({ context, object, set: object + at, isHeld: false, label });
   const receivers = point(places.receivers);
   const senders = point(places.senders);
+
+  const cells = object + places.cells;
+  const lastCell = object + places.sizeBytes - traits.cellBytes;
 
   const ringAll = (): void => {
     context.ringAll(object, receivers.set);
@@ -206,7 +244,12 @@ export function openLink(
     handle,
     created,
     label,
-    cells: object + places.cells,
+    cells,
+    subscribers,
+    checkCell(cell, call) {
+      if (cell >= cells && cell <= lastCell) return;
+      throw corruptObject(`${call}: ${label}`, object + C_CELL_BYTES, `a cell at ${cell}`);
+    },
     receivers,
     senders,
     flags: region.session.overlay.flags,

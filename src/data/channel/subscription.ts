@@ -161,7 +161,10 @@ export function openSubscription<T>(
     check(call);
     for (let again = 0; ;) {
       const result = core.nextMessage(object, index) >>> 0;
-      if (result > CHANNEL_LAST_CODE) return result;
+      if (result > CHANNEL_LAST_CODE) {
+        link.checkCell(result, call);
+        return result;
+      }
       if (result === CHANNEL_EMPTY || result === CHANNEL_BLOCKED) return NONE;
       if (result === CHANNEL_OVER) return OVER;
       if (result === TOPIC_DISCONNECTED) throw disconnected(call);

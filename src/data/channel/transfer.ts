@@ -86,6 +86,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   /** Views of borrowed messages, for each cell the last one. */
   const views: (Uint8Array | undefined)[] = [];
   const isRaw = codec.name === "raw" && !codec.isText;
+  const lastCell = cells + (link.capacity - 1) * cellBytes;
   const out = outOf(link);
   let value: T;
 
@@ -133,9 +134,10 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
     for (let again = 0; ;) {
       const result = driver.room() >>> 0;
       if (result > CHANNEL_LAST_CODE) {
-        if ((result & RING_BITS) === 0) return result;
-        link.ring(result & RING_BITS);
-        return (result & ~RING_BITS) >>> 0;
+        const cell = (result & ~RING_BITS) >>> 0;
+        if (cell < cells || cell > lastCell) link.checkCell(cell, call);
+        if (cell !== result) link.ring(result & RING_BITS);
+        return cell;
       }
       if (result === CHANNEL_FULL) return 0;
       if (result === CHANNEL_OVER) throw ended(call);
@@ -203,9 +205,10 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
     for (let again = 0; ;) {
       const result = (looks === 1 ? driver.next(isLent) : driver.spin(isLent, looks)) >>> 0;
       if (result > CHANNEL_LAST_CODE) {
-        if ((result & RING_BITS) === 0) return result;
-        link.ring(result & RING_BITS);
-        return (result & ~RING_BITS) >>> 0;
+        const cell = (result & ~RING_BITS) >>> 0;
+        if (cell < cells || cell > lastCell) link.checkCell(cell, call);
+        if (cell !== result) link.ring(result & RING_BITS);
+        return cell;
       }
       if (result === CHANNEL_EMPTY || result === CHANNEL_BLOCKED) return NONE;
       if (result === CHANNEL_OVER) return OVER;
@@ -234,8 +237,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const lengthAt = (cell: number): number => words[(cell + CELL_LENGTH) >>> 2]!;
 
   /** The message's bytes where they are. `isOut`: in a block. */
-  const bytesOf = (cell: number, call: string): Uint8Array => {
-    const word = lengthAt(cell);
+  const bytesOf = (cell: number, call: string, word = lengthAt(cell)): Uint8Array => {
     if (word < 0) return blockBytes(words[(cell + CELL_BLOCK) >>> 2]! >>> 0, word & 0x7fffffff, call);
     if (word > inlineBytes) throw corrupt(call, `a message of ${word} bytes in a cell of ${inlineBytes}`);
     return viewAt(cell, word);
@@ -334,7 +336,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
       try {
         if (word >= 0 && length <= LOOP_BYTES && length <= inlineBytes)
           copyBytes(bytes, cell + CELL_DATA, target, 0, length);
-        else target.set(bytesOf(cell, call));
+        else target.set(bytesOf(cell, call, word));
       } finally {
         finish(cell, call);
       }
