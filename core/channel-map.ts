@@ -103,11 +103,14 @@ export function use(object: u32, word: u32): i32 {
   subscribers = word == TOPIC_WORD ? getChannelWord(object + C_SUBSCRIBERS) : 0;
   if (subscribers > <u32>TOPIC_MOST_SUBSCRIBERS) return corruptAt(object + C_SUBSCRIBERS);
   cells = entries + subscribers * TOPIC_ENTRY_BYTES;
+  // An object at the end of 4 GiB must not go on at their start.
+  if (cells < <usize>object) return corruptAt(object + Y_LIMIT);
   const end = <u64>cells + <u64>capacity * cellBytes;
   if (end > bytes) return beyond(end);
-  record = records + (me - 1) * CHANNEL_RECORD_BYTES;
   kindWord = word;
-  if (loadRecordIdent(record) != ident) {
+  // Who only looks takes part as nobody, and has no record.
+  record = me == 0 ? 0 : records + (me - 1) * CHANNEL_RECORD_BYTES;
+  if (me != 0 && loadRecordIdent(record) != ident) {
     const result = begin(word);
     if (result != OK) return result;
   }
