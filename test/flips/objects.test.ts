@@ -8,14 +8,15 @@ import type { ChannelPlaces } from "../../src/data/channel/places.ts";
 import { ShoalError } from "../../src/errors.ts";
 import { Heap } from "../../src/heap/index.ts";
 import type { Handle } from "../../src/heap/index.ts";
-import { CELL_DATA, CELL_READY, CELL_TURN_SHIFT, C_CELL_BYTES, C_INDEX } from "../../src/layout/channel.ts";
+import { CELL_DATA, CELL_READY, CELL_TURN_SHIFT, C_CELL_BYTES, C_INDEX, C_KNOWN } from "../../src/layout/channel.ts";
 import { H_HEAP_LOCK, PAGE_SIZE_BYTES } from "../../src/layout/header.ts";
 import { P_FIRST, TABLE_BYTES_PER_PAGE } from "../../src/layout/page.ts";
-import { SYNC_FAIR, Y_FLAGS, Y_LIMIT } from "../../src/layout/sync.ts";
+import { SYNC_FAIR, SYNC_MAGIC, SYNC_RWLOCK, Y_FLAGS, Y_HOLDER, Y_LIMIT, Y_WRITER } from "../../src/layout/sync.ts";
+import { S_BLOCKED, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
 import { C_SUBSCRIBERS } from "../../src/layout/topic.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
 import { openMutex, openSemaphore } from "../../src/sync/index.ts";
-import { createHeap } from "../helpers/heaps.ts";
+import { createHeap, openHeap } from "../helpers/heaps.ts";
 
 /** More accesses than any call here needs. */
 const MOST_ACCESSES = 100_000;
@@ -190,4 +191,50 @@ test("an object in a block that begins where none can is told", (t) => {
     codeOf(() => openMutex(heap, "it")),
     "ERR_SHOAL_CORRUPT",
   );
+});
+
+test("a deadlock is not looked for behind the segment's end", (t) => {
+  const heap = createHeap(t, { allocator: "buddy", minBlockBytes: 64, sizeBytes: 65536, spanBytes: 131072 });
+  const other = openHeap(t, heap);
+  const mutex = openMutex(heap, "it");
+  const hold = openMutex(other, "it").lockSync();
+  const last = heap.region.segmentSizeBytes - 64;
+  for (let block = 0; block !== last;) block = heap.alloc(64);
+  const words = wordsOf(heap);
+  words.setUint32(last, SYNC_MAGIC | SYNC_RWLOCK, true);
+  words.setUint32(last + Y_WRITER, words.getUint32(mutex.handle + Y_HOLDER, true), true);
+  const { slotsOffset } = heap.region.session.geometry;
+  words.setUint32(slotsOffset + other.region.slotIndex * SLOT_SIZE_BYTES + S_BLOCKED, last, true);
+  assert.equal(
+    codeOf(() => mutex.lockSync({ timeoutMs: 200 })),
+    "ERR_SHOAL_TIMEOUT",
+  );
+  hold.release();
+});
+
+test("a topic's tail that is far ahead is found out by who subscribes there, and set back", (t) => {
+  const heap = createHeap(t);
+  const topic = openTopic<number>(heap, "it", { capacity: 4 });
+  for (const message of [1, 2, 3]) topic.tryPublish(message);
+  const { tailSide } = partsOf(heap, topic.handle, 64);
+  wordsOf(heap).setBigUint64(tailSide, 1_000_000n, true);
+  const { object: other } = openBounded(t, heap, (one) => openTopic<number>(one, "it"));
+  const subscription = other.subscribe({ from: "now" });
+  assert.equal(subscription.tryReceive(), undefined);
+  topic.tryPublish(4);
+  assert.equal(subscription.tryReceive(), 4);
+});
+
+test("a ring's consumer does not go by a tail that it cannot have seen", (t) => {
+  const heap = createHeap(t);
+  const ring = openRing<number>(heap, "it", { capacity: 4 });
+  ring.trySend(1);
+  ring.trySend(2);
+  assert.equal(ring.tryReceive(), 1);
+  const { headSide } = partsOf(heap, ring.handle);
+  wordsOf(heap).setUint32(headSide + C_KNOWN, 2 ** 31, true);
+  assert.equal(ring.tryReceive(), 2);
+  assert.equal(ring.tryReceive(), undefined);
+  wordsOf(heap).setUint32(headSide + C_KNOWN, 1, true);
+  ring.destroy();
 });
