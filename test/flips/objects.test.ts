@@ -1,8 +1,10 @@
 /** What damaged locks and channels must not do: npm run flips has found it, or was read. Each as small as it can be. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { openQueue, openRing, openTopic } from "../../src/data/channel/index.ts";
+import { openPort, openQueue, openRing, openTopic } from "../../src/data/channel/index.ts";
+import { partsOf as portPartsOf } from "../../src/data/channel/port-place.ts";
 import { placesOf } from "../../src/data/channel/places.ts";
 import type { ChannelPlaces } from "../../src/data/channel/places.ts";
 import { ShoalError } from "../../src/errors.ts";
@@ -10,8 +12,9 @@ import { Heap } from "../../src/heap/index.ts";
 import type { Handle } from "../../src/heap/index.ts";
 import { CELL_DATA, CELL_READY, CELL_TURN_SHIFT, C_CELL_BYTES, C_INDEX, C_KNOWN } from "../../src/layout/channel.ts";
 import { H_HEAP_LOCK, PAGE_SIZE_BYTES } from "../../src/layout/header.ts";
+import { PORT_CELL_BYTES } from "../../src/layout/port.ts";
 import { P_FIRST, TABLE_BYTES_PER_PAGE } from "../../src/layout/page.ts";
-import { SYNC_FAIR, SYNC_MAGIC, SYNC_RWLOCK, Y_FLAGS, Y_HOLDER, Y_LIMIT, Y_WRITER } from "../../src/layout/sync.ts";
+import { SYNC_FAIR, SYNC_MAGIC, SYNC_RWLOCK, Y_FLAGS, Y_HOLDER, Y_KIND, Y_LIMIT, Y_TALLY, Y_WRITER } from "../../src/layout/sync.ts";
 import { S_BLOCKED, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
 import { C_SUBSCRIBERS } from "../../src/layout/topic.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
@@ -34,6 +37,10 @@ function openBounded<T>(t: TestContext, heap: Heap, open: (heap: Heap) => T): { 
   } finally {
     useCheckpoint(undefined);
   }
+}
+
+function thrown(error: unknown): never {
+  throw error;
 }
 
 function wordsOf(heap: Heap): DataView {
@@ -237,4 +244,32 @@ test("a ring's consumer does not go by a tail that it cannot have seen", (t) => 
   assert.equal(ring.tryReceive(), undefined);
   wordsOf(heap).setUint32(headSide + C_KNOWN, 1, true);
   ring.destroy();
+});
+
+test("a port whose queue is damaged tells that, and closes", async (t) => {
+  const heap = createHeap(t);
+  const first = openPort(heap, "it", { capacity: 4, messageBytes: 48 });
+  const second = openPort(heap, "it");
+  t.after(() => second.close());
+  const said: string[] = [];
+  for (const type of ["message", "messageerror"]) first.on(type, (what) => said.push(codeOf(() => thrown(what))));
+  const closed = once(first as unknown as EventTarget, "close");
+  const words = wordsOf(heap);
+  const handle = heap.roots.get("it");
+  const { queues } = portPartsOf(heap, words.getUint32(handle + Y_LIMIT, true), words.getUint32(handle + PORT_CELL_BYTES, true));
+  words.setUint32(handle + queues[0] + Y_KIND, 0, true);
+  await closed;
+  assert.ok(said.length > 0 && said.every((code) => code === "ERR_SHOAL_NOT_FOUND"), said.join());
+  assert.ok(first.closed);
+});
+
+test("permits that come back beyond all that there can be leave the rest of a semaphore as it is", (t) => {
+  const heap = createHeap(t);
+  const semaphore = openSemaphore(heap, "it", { permits: 5 });
+  const hold = semaphore.acquireSync(3);
+  const { slotIndex } = heap.region;
+  wordsOf(heap).setUint16(semaphore.handle + Y_TALLY, 65535, true);
+  hold.release();
+  assert.deepEqual([semaphore.available, semaphore.held], [65535, 0]);
+  assert.equal(wordsOf(heap).getUint16(semaphore.handle + Y_TALLY + 2, true) & 1023, slotIndex + 1);
 });
