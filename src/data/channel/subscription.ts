@@ -195,10 +195,16 @@ export function openSubscription<T>(
     throw corrupt(call, `a message of ${length} bytes at ${at}`);
   };
 
-  const copyText = (at: number, length: number): string =>
-    at + length <= text.length
-      ? text.toString("utf8", at, at + length)
-      : Buffer.from(region.buffer, at, length).toString("utf8");
+  const copyText = (at: number, length: number): string => {
+    try {
+      return at + length <= text.length
+        ? text.toString("utf8", at, at + length)
+        : Buffer.from(region.buffer, at, length).toString("utf8");
+    } catch {
+      // Longer than any string, which no sender could have sent.
+      throw corrupt("receive", `a message of ${length} bytes at ${at}`);
+    }
+  };
 
   const copyBytes = (at: number, length: number): Uint8Array => {
     const copy = new Uint8Array(length);
