@@ -43,8 +43,7 @@ function whole(option: string, text: string, least: number): number {
 function kindsOf(list: string): Kind[] {
   return list.split(",").map((name) => {
     const found = KINDS.find((one) => one === name.trim());
-    if (found === undefined)
-      throw new UsageError(`there is no allocator "${name}": ${KINDS.join(", ")}.`);
+    if (found === undefined) throw new UsageError(`there is no allocator "${name}": ${KINDS.join(", ")}.`);
     return found;
   });
 }

@@ -52,7 +52,11 @@ export function hasPorts(heap: Heap): boolean {
 
 type Openers = typeof openers;
 
-function get<Name extends keyof Openers>(heap: Heap, { random }: Hand, name: Name): ReturnType<Openers[Name]> {
+function get<Name extends keyof Openers>(
+  heap: Heap,
+  { random }: Hand,
+  name: Name,
+): ReturnType<Openers[Name]> {
   const { opened } = kitOf(heap);
   if (!opened.has(name) || random.once(6))
     opened.set(name, ((random.once(2) ? reopeners[name] : undefined) ?? openers[name])(heap));
@@ -85,7 +89,8 @@ const locks: Readonly<Record<string, Call>> = {
   "mutex.tryLock": (heap, hand) => kept(kitOf(heap).holds, lock(heap, hand).tryLock()),
   "mutex.tryLock again": (heap, hand) => kept(kitOf(heap).holds, lock(heap, hand).tryLock()),
   "mutex.lockSync": (heap, hand) => kept(kitOf(heap).holds, lock(heap, hand).lockSync(someTimeout(hand))),
-  "mutex.lockSync again": (heap, hand) => kept(kitOf(heap).holds, lock(heap, hand).lockSync(someTimeout(hand))),
+  "mutex.lockSync again": (heap, hand) =>
+    kept(kitOf(heap).holds, lock(heap, hand).lockSync(someTimeout(hand))),
   "mutex.runSync": (heap, hand) => lock(heap, hand).runSync(() => 1, someTimeout(hand)),
   "mutex.unlock": (heap, hand) => lock(heap, hand).unlock(),
   "mutex.holder": (heap, hand) => lock(heap, hand).holder(),
@@ -241,9 +246,9 @@ function subscribe(heap: Heap, hand: Hand): void {
 const topics: Readonly<Record<string, Call>> = {
   "topic.tryPublish": (heap, hand) => topicOf(heap, hand).tryPublish(someText(hand.random)),
   "topic.tryPublish again": (heap, hand) => topicOf(heap, hand).tryPublish(someText(hand.random)),
-  "topic.publishSync": (heap, hand) =>
-    topicOf(heap, hand).publishSync(someText(hand.random), someWait(hand)),
-  "topic.tryReserve": (heap, hand) => kept(kitOf(heap).loans, fill(topicOf(heap, hand).tryReserve(length(hand)))),
+  "topic.publishSync": (heap, hand) => topicOf(heap, hand).publishSync(someText(hand.random), someWait(hand)),
+  "topic.tryReserve": (heap, hand) =>
+    kept(kitOf(heap).loans, fill(topicOf(heap, hand).tryReserve(length(hand)))),
   "topic.subscribe": subscribe,
   "topic.subscribe again": subscribe,
   "topic.stats": (heap, hand) => [topicOf(heap, hand).stats(), topicOf(heap, hand).ended],
@@ -276,6 +281,8 @@ const ports: Readonly<Record<string, Call>> = {
   port,
   "port again": port,
   "port.postMessage": (heap, { random }) => {
+    // Nobody's window: it has no origin.
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin
     for (const one of kitOf(heap).ports) one.postMessage(someText(random));
   },
   "port.close": (heap, { random }) => takeOne(kitOf(heap).ports, random)?.close(),

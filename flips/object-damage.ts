@@ -20,7 +20,15 @@ import {
 } from "../src/layout/channel.ts";
 import { H_DEPARTURES, H_SLOTS_USED } from "../src/layout/header.ts";
 import { PORT_CELL_BYTES, PORT_KIND, PORT_PARTNERS, PORT_SERIALS } from "../src/layout/port.ts";
-import { S_BELL, S_BLOCKED, S_INTENT, S_INTENT_PLACE, S_STATE, SLOT_EPOCH_SHIFT, SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
+import {
+  S_BELL,
+  S_BLOCKED,
+  S_INTENT,
+  S_INTENT_PLACE,
+  S_STATE,
+  SLOT_EPOCH_SHIFT,
+  SLOT_SIZE_BYTES,
+} from "../src/layout/slot.ts";
 import {
   IDENT_EPOCH_MASK,
   IDENT_SLOT_BITS,
@@ -63,7 +71,26 @@ const place = (what: string, offset: number, widthBytes: Place["widthBytes"], va
   values,
 });
 
-const COUNTS = [0, 1, 2, 3, 4, 5, 7, 8, 63, 64, 65, 4096, 65535, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 2, 2 ** 32 - 1];
+const COUNTS = [
+  0,
+  1,
+  2,
+  3,
+  4,
+  5,
+  7,
+  8,
+  63,
+  64,
+  65,
+  4096,
+  65535,
+  65536,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32 - 2,
+  2 ** 32 - 1,
+];
 
 const counts: Values = (random) => random.pick(COUNTS);
 
@@ -74,7 +101,8 @@ function slotWord({ geometry }: Target, slot: number, at: number): number {
 /** Of somebody who lives, who is dead, who was, who will be; or of nobody that there can be. */
 function idents(image: Target): (random: Random) => number {
   return (random) => {
-    if (random.once(8)) return random.pick([0, 1023, SLOT_COUNT + 1, 2 ** 31 - 1, 2 ** 32 - 1, random.word()]);
+    if (random.once(8))
+      return random.pick([0, 1023, SLOT_COUNT + 1, 2 ** 31 - 1, 2 ** 32 - 1, random.word()]);
     const slot = random.below(SLOT_COUNT);
     const state = Number(readWord(image, { offset: slotWord(image, slot, S_STATE), widthBytes: 4 }));
     const epoch = (state >>> SLOT_EPOCH_SHIFT) + random.pick([0, 0, 0, 1, -1]);
@@ -140,11 +168,12 @@ const lockWords: Draw = (image, random) => {
   if (draw < 3) return ownWord(image, object, random);
   if (draw === 3) return head(object, random);
   if (draw === 4) return place(`${noun}'s set of waiters`, offset + Y_WAITERS, 8, waiters);
-  if (draw === 5) return place(`${noun}'s swept, or last`, offset + random.pick([Y_WAITERS + 8, Y_LAST]), 4, counts);
+  if (draw === 5)
+    return place(`${noun}'s swept, or last`, offset + random.pick([Y_WAITERS + 8, Y_LAST]), 4, counts);
   if (draw === 6) return place(`${noun}'s trace`, offset + Y_TRACE, 4, blocks(image, offset));
   const ident = idents(image);
-  const cells = Math.max(Math.floor((Math.min(sizeBytes, 256) - Y_WAITERS - 16) / 8), 1);
-  const at = offset + Y_WAITERS + 16 + 8 * random.below(cells);
+  const cellCount = Math.max(Math.floor((Math.min(sizeBytes, 256) - Y_WAITERS - 16) / 8), 1);
+  const at = offset + Y_WAITERS + 16 + 8 * random.below(cellCount);
   if (random.once(2)) return place(`${noun}'s cell`, at + 4 * random.below(2), 4, ident);
   return place(`${noun}'s cell`, at, 8, (one) => halves(ident(one), one.once(2) ? one.below(8) : one.word()));
 };
@@ -160,7 +189,24 @@ const kinds: Values = (random) =>
   ]) >>> 0;
 
 const cellSizes: Values = (random) =>
-  random.pick([0, 1, 16, 17, 63, 64, 65, 128, 192, 256, 4096, 65536, 2 ** 20, 2 ** 20 + 64, 2 ** 31, 2 ** 32 - 64]);
+  random.pick([
+    0,
+    1,
+    16,
+    17,
+    63,
+    64,
+    65,
+    128,
+    192,
+    256,
+    4096,
+    65536,
+    2 ** 20,
+    2 ** 20 + 64,
+    2 ** 31,
+    2 ** 32 - 64,
+  ]);
 
 const capacities: Values = (random) =>
   random.pick([0, 1, 2, 3, 4, 8, 16, 64, 1024, 2 ** 17, 2 ** 18, 2 ** 19, 2 ** 31, 2 ** 32 - 1]);
@@ -196,7 +242,10 @@ function positions(image: Target, offset: number, capacity: number): Values {
     const now = readWord(image, { offset, widthBytes: 8 });
     const steps = [1, -1, 2, capacity, -capacity, 2 * capacity + 1, 1000, 2 ** 40, 2 ** 46, 2 ** 47];
     const far = BigInt(random.pick(steps)) + now;
-    return BigInt.asUintN(64, random.pick([far, far, 0n, 2n ** BigInt(POSITION_BITS) - 1n, now | (2n ** 63n)]));
+    return BigInt.asUintN(
+      64,
+      random.pick([far, far, 0n, 2n ** BigInt(POSITION_BITS) - 1n, now | (2n ** 63n)]),
+    );
   };
 }
 
@@ -221,9 +270,16 @@ function records(image: Target, { noun, offset, channel }: ChannelObject, random
   return random.pick([
     place(`${noun}'s record`, record + C_RECORD_IDENT, 4, ident),
     place(`${noun}'s record`, record + random.pick([C_SWEPT, C_KNOWN_JOINS]), 4, counts),
-    place(`${noun}'s counts`, record + 8 * (1 + random.below(7)), 8, (one) => halves(counts(one), counts(one))),
+    place(`${noun}'s counts`, record + 8 * (1 + random.below(7)), 8, (one) =>
+      halves(counts(one), counts(one)),
+    ),
     place(`${noun}'s count of skipped`, record + C_SKIPPED, 8, (one) => halves(one.word(), 1)),
-    place(`${noun}'s limit`, record + C_KNOWN_LIMIT, 8, positions(image, record + C_KNOWN_LIMIT, channel.capacity)),
+    place(
+      `${noun}'s limit`,
+      record + C_KNOWN_LIMIT,
+      8,
+      positions(image, record + C_KNOWN_LIMIT, channel.capacity),
+    ),
   ]);
 }
 
@@ -263,7 +319,17 @@ function cells(image: Target, { noun, offset, channel }: ChannelObject, random: 
   }
   if (draw < 6)
     return place(`${noun}'s length`, cell + CELL_LENGTH, 4, (one) => {
-      const length = one.pick([0, 1, cellBytes - CELL_DATA, cellBytes - CELL_DATA + 1, cellBytes, 700, 65536, 2 ** 21, 2 ** 31 - 1]);
+      const length = one.pick([
+        0,
+        1,
+        cellBytes - CELL_DATA,
+        cellBytes - CELL_DATA + 1,
+        cellBytes,
+        700,
+        65536,
+        2 ** 21,
+        2 ** 31 - 1,
+      ]);
       return (length | (one.once(2) ? CELL_OUT : 0)) >>> 0;
     });
   if (draw === 6) return place(`${noun}'s block`, cell + CELL_BLOCK, 4, blocks(image, offset));

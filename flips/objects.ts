@@ -58,7 +58,8 @@ export const openers = {
   barrier: (heap: Heap) => openBarrier(heap, "barrier", { parties: 3 }),
   once: (heap: Heap) => openOnce(heap, "once"),
   counter: (heap: Heap) => openCounter(heap, "counter"),
-  queue: (heap: Heap) => openQueue<unknown>(heap, "queue", { capacity: 4, messageBytes: 48, redeliver: true }),
+  queue: (heap: Heap) =>
+    openQueue<unknown>(heap, "queue", { capacity: 4, messageBytes: 48, redeliver: true }),
   lossy: (heap: Heap) =>
     openQueue<Uint8Array>(heap, "lossy", {
       capacity: 2,
@@ -172,7 +173,9 @@ function attempt(step: () => unknown): void {
 export function userOf(heap: Heap, places: readonly ObjectPlace[]): User {
   const { core } = contextOf(heap);
   const names = heap.roots.list().map(({ name }) => name);
-  const known = <Name extends keyof typeof openers>(name: Name): ReturnType<(typeof openers)[Name]> | undefined =>
+  const known = <Name extends keyof typeof openers>(
+    name: Name,
+  ): ReturnType<(typeof openers)[Name]> | undefined =>
     names.includes(name) && name !== "port"
       ? (openers[name](heap) as ReturnType<(typeof openers)[Name]>)
       : undefined;

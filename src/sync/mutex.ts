@@ -88,7 +88,11 @@ export function openMutex(heap: Heap, place?: Place, options: MutexOptions = {})
   });
   const isFair = (new Uint32Array(heap.region.buffer, found.handle, 2)[Y_FLAGS >> 2]! & SYNC_FAIR) !== 0;
   if (isFair && sizeBytes + turnsBytes > found.roomBytes)
-    throw corruptObject(found.label, found.handle + Y_FLAGS, "a fair mutex in a block that is too small for it");
+    throw corruptObject(
+      found.label,
+      found.handle + Y_FLAGS,
+      "a fair mutex in a block that is too small for it",
+    );
   const own = ownOf(context, found);
   const ways = isFair ? fairWays(context, found.handle, own) : plainWays(context, found.handle);
   return mutexOf(context, found, isFair, ways, own);

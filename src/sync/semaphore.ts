@@ -66,7 +66,8 @@ function semaphoreOf(context: SyncContext, { handle: object, label }: FoundObjec
   const set = object + Y_WAITERS;
   const point: WaitPoint = { context, object, set, isHeld: true, label };
   const permits = new Uint32Array(region.buffer, object, 4)[Y_LIMIT >> 2]!;
-  if (permits < 1 || permits > MAX_PERMITS) throw corruptObject(label, object + Y_LIMIT, `${permits} permits`);
+  if (permits < 1 || permits > MAX_PERMITS)
+    throw corruptObject(label, object + Y_LIMIT, `${permits} permits`);
 
   const check = (call: string, count: number): void => {
     context.check();

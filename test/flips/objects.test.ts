@@ -10,11 +10,28 @@ import type { ChannelPlaces } from "../../src/data/channel/places.ts";
 import { ShoalError } from "../../src/errors.ts";
 import { Heap } from "../../src/heap/index.ts";
 import type { Handle } from "../../src/heap/index.ts";
-import { CELL_DATA, CELL_READY, CELL_TURN_SHIFT, C_CELL_BYTES, C_INDEX, C_KNOWN } from "../../src/layout/channel.ts";
+import {
+  CELL_DATA,
+  CELL_READY,
+  CELL_TURN_SHIFT,
+  C_CELL_BYTES,
+  C_INDEX,
+  C_KNOWN,
+} from "../../src/layout/channel.ts";
 import { H_HEAP_LOCK, PAGE_SIZE_BYTES } from "../../src/layout/header.ts";
 import { PORT_CELL_BYTES } from "../../src/layout/port.ts";
 import { P_FIRST, TABLE_BYTES_PER_PAGE } from "../../src/layout/page.ts";
-import { SYNC_FAIR, SYNC_MAGIC, SYNC_RWLOCK, Y_FLAGS, Y_HOLDER, Y_KIND, Y_LIMIT, Y_TALLY, Y_WRITER } from "../../src/layout/sync.ts";
+import {
+  SYNC_FAIR,
+  SYNC_MAGIC,
+  SYNC_RWLOCK,
+  Y_FLAGS,
+  Y_HOLDER,
+  Y_KIND,
+  Y_LIMIT,
+  Y_TALLY,
+  Y_WRITER,
+} from "../../src/layout/sync.ts";
 import { S_BLOCKED, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
 import { C_SUBSCRIBERS } from "../../src/layout/topic.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
@@ -139,7 +156,11 @@ test("a cell that a channel has got since it was opened is neither written nor r
       if (noun === "topic") {
         const topic = openTopic(heap, name, { ...options, subscribers: 2 });
         const subscription = topic.subscribe();
-        return { ...topic, trySend: () => topic.tryPublish("a"), tryReceive: () => subscription.tryReceive() };
+        return {
+          ...topic,
+          trySend: () => topic.tryPublish("a"),
+          tryReceive: () => subscription.tryReceive(),
+        };
       }
       const channel = noun === "queue" ? openQueue(heap, name, options) : openRing(heap, name, options);
       return { ...channel, trySend: () => channel.trySend("a"), tryReceive: () => channel.tryReceive() };
@@ -252,11 +273,16 @@ test("a port whose queue is damaged tells that, and closes", async (t) => {
   const second = openPort(heap, "it");
   t.after(() => second.close());
   const said: string[] = [];
-  for (const type of ["message", "messageerror"]) first.on(type, (what) => said.push(codeOf(() => thrown(what))));
+  for (const type of ["message", "messageerror"])
+    first.on(type, (what) => said.push(codeOf(() => thrown(what))));
   const closed = once(first as unknown as EventTarget, "close");
   const words = wordsOf(heap);
   const handle = heap.roots.get("it");
-  const { queues } = portPartsOf(heap, words.getUint32(handle + Y_LIMIT, true), words.getUint32(handle + PORT_CELL_BYTES, true));
+  const { queues } = portPartsOf(
+    heap,
+    words.getUint32(handle + Y_LIMIT, true),
+    words.getUint32(handle + PORT_CELL_BYTES, true),
+  );
   words.setUint32(handle + queues[0] + Y_KIND, 0, true);
   await closed;
   assert.ok(said.length > 0 && said.every((code) => code === "ERR_SHOAL_NOT_FOUND"), said.join());

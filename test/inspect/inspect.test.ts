@@ -106,7 +106,8 @@ test("who waits for a channel is shown, to send or to receive, and waits on as b
   const { core } = contextOf(heap);
   const receivers = queue.handle + C_SETS;
   const senders = receivers + waitersBytes(heap);
-  const waits = (): string[] => listObjects(heap).objects.flatMap(({ waiters }) => waiters.map(({ what }) => what!));
+  const waits = (): string[] =>
+    listObjects(heap).objects.flatMap(({ waiters }) => waiters.map(({ what }) => what!));
   assert.deepEqual(waits(), []);
   core.enter(receivers);
   assert.deepEqual(waits(), ["receives"]);

@@ -15,12 +15,7 @@ import {
   RING_SENDERS,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
-import {
-  C_DISCONNECTED,
-  C_HISTORY,
-  TOPIC_MOST_SUBSCRIBERS,
-  TOPIC_OLD_BLOCK,
-} from "../../layout/topic.ts";
+import { C_DISCONNECTED, C_HISTORY, TOPIC_MOST_SUBSCRIBERS, TOPIC_OLD_BLOCK } from "../../layout/topic.ts";
 import type { Place } from "../../sync/objects.ts";
 import { timedOut, waitAsync, waitSync } from "../../sync/wait.ts";
 import type { AwaitOptions } from "../../sync/wait.ts";
@@ -122,7 +117,10 @@ function planTable({
 
 function checkTable(link: Link, table: TopicTable, options: TopicOptions<never>): TopicTable {
   const { subscribers } = link;
-  const present = { history: new Uint32Array(link.region.buffer, link.object + C_HISTORY, 1)[0]!, subscribers };
+  const present = {
+    history: new Uint32Array(link.region.buffer, link.object + C_HISTORY, 1)[0]!,
+    subscribers,
+  };
   for (const option of ["history", "subscribers"] as const) {
     if (options[option] === undefined || present[option] === table[option]) continue;
     throw differs(link.label, option, String(present[option]), String(table[option]));
