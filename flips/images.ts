@@ -59,11 +59,16 @@ export const SLOT_COUNT = 8;
 const KiB = 1024;
 
 /** Some that cannot grow, some that can a little, and some whose tables are for much more than there is. */
-function optionsOf(allocator: AllocatorName, number: number): HeapCreateOptions {
+function optionsOf(kind: Kind, number: number): HeapCreateOptions {
+  const allocator = allocatorOf(kind);
   const sizeBytes = 6 * PAGE_SIZE_BYTES;
   const spanPages = [9, 9, 16, 300][number % 4]!;
   const limits =
-    allocator === "buddy" && number % 3 === 0 ? { minBlockBytes: 1024, maxBlockBytes: 16 * KiB } : {};
+    allocator === "buddy" && number % 3 === 0
+      ? { minBlockBytes: 1024, maxBlockBytes: 16 * KiB }
+      : kind === "buddy-objects"
+        ? { minBlockBytes: 64, maxBlockBytes: 4 * KiB }
+        : {};
   return {
     allocator,
     sizeBytes,
@@ -165,16 +170,17 @@ const MOST_OBJECT_ACCESSES = 1500;
 function makeImage(kind: Kind, number: number): Image {
   const allocator = allocatorOf(kind);
   const random = makeRandom(number * 7919 + kind.length);
-  const creator = Heap.create("flips", optionsOf(allocator, number));
+  const creator = Heap.create("flips", optionsOf(kind, number));
   const { name, fd } = creator.region;
   const opening = { backend: "anonymous", fd } as const;
   const handles = new Set<Handle>();
   const idle = Heap.open(name, opening);
   const mortal = openMortal(name, opening);
+  // While there is room for them.
+  const objects = hasObjects(kind) ? makeObjects(creator, random) : [];
   live(creator, random, 40, handles);
   live(idle, random, 20, handles);
   live(mortal.heap, random, 30, handles);
-  const objects = hasObjects(kind) ? makeObjects(creator, random) : [];
   let user: User | undefined;
   if (objects.length > 0) {
     userOf(idle, objects).use(random);
