@@ -67,7 +67,7 @@ function optionsOf(kind: Kind, number: number): HeapCreateOptions {
     allocator === "buddy" && number % 3 === 0
       ? { minBlockBytes: 1024, maxBlockBytes: 16 * KiB }
       : kind === "buddy-objects"
-        ? { minBlockBytes: 64, maxBlockBytes: 4 * KiB }
+        ? { minBlockBytes: 128, maxBlockBytes: 4 * KiB }
         : {};
   return {
     allocator,
