@@ -7,7 +7,7 @@ import { openPort, openQueue, openRing, openTopic } from "../../src/data/channel
 import { partsOf as portPartsOf } from "../../src/data/channel/port-place.ts";
 import { placesOf } from "../../src/data/channel/places.ts";
 import type { ChannelPlaces } from "../../src/data/channel/places.ts";
-import { ShoalError } from "../../src/errors.ts";
+import { shoalError, ShoalError } from "../../src/errors.ts";
 import { Heap } from "../../src/heap/index.ts";
 import type { Handle } from "../../src/heap/index.ts";
 import {
@@ -36,7 +36,7 @@ import { S_BLOCKED, SLOT_SIZE_BYTES } from "../../src/layout/slot.ts";
 import { C_SUBSCRIBERS } from "../../src/layout/topic.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
 import { openMutex, openSemaphore } from "../../src/sync/index.ts";
-import { createHeap, openHeap } from "../helpers/heaps.ts";
+import { abandon, createHeap, openHeap } from "../helpers/heaps.ts";
 
 /** More accesses than any call here needs. */
 const MOST_ACCESSES = 100_000;
@@ -298,4 +298,25 @@ test("permits that come back beyond all that there can be leave the rest of a se
   hold.release();
   assert.deepEqual([semaphore.available, semaphore.held], [65535, 0]);
   assert.equal(wordsOf(heap).getUint16(semaphore.handle + Y_TALLY + 2, true) & 1023, slotIndex + 1);
+});
+
+test("who awaits in a heap whose dead cannot be recovered is told, and its process goes on", async (t) => {
+  const heap = createHeap(t);
+  const other = openHeap(t, heap);
+  const hold = openMutex(other, "it", { fair: true }).lockSync();
+  const mutex = openMutex(heap, "it");
+  t.mock.method(heap.region, "recover", () => {
+    throw shoalError("ERR_SHOAL_CORRUPT", "damaged");
+  });
+  const waits = [mutex.lock(), mutex.lock()];
+  abandon(Heap.open(heap.region.name));
+  for (const result of await Promise.allSettled(waits))
+    assert.equal(
+      codeOf(() => thrown(result.status === "rejected" ? result.reason : undefined)),
+      "ERR_SHOAL_CORRUPT",
+    );
+  t.mock.restoreAll();
+  hold.release();
+  // Neither has left its turn behind.
+  mutex.lockSync().release();
 });
