@@ -177,8 +177,7 @@ function makeContext(region: Region): SyncContext {
       region.recover();
       return true;
     } catch (error) {
-      for (const point of [...points.values()])
-        for (const call of [...point.calls]) call.fail(error as Error);
+      for (const point of points.values()) for (const call of point.calls) call.fail(error as Error);
       return false;
     }
   };
