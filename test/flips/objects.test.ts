@@ -37,6 +37,7 @@ import { C_SUBSCRIBERS } from "../../src/layout/topic.ts";
 import { useCheckpoint } from "../../src/region/core.ts";
 import { openMutex, openSemaphore } from "../../src/sync/index.ts";
 import { abandon, createHeap, openHeap } from "../helpers/heaps.ts";
+import { ALLOCATORS } from "../helpers/kinds.ts";
 
 /** More accesses than any call here needs. */
 const MOST_ACCESSES = 100_000;
@@ -320,3 +321,59 @@ test("who awaits in a heap whose dead cannot be recovered is told, and its proce
   // Neither has left its turn behind.
   mutex.lockSync().release();
 });
+
+for (const allocator of ALLOCATORS) {
+  test(`${allocator}: a trap anywhere in a call of a channel is ERR_SHOAL_CORRUPT, and leaves no lock behind`, (t) => {
+    const heap = createHeap(t, { allocator, maxParticipants: 4, spanBytes: 40 * PAGE_SIZE_BYTES });
+    const options = { capacity: 2, messageBytes: 16, codec: "raw" } as const;
+    let left = Infinity;
+    useCheckpoint((site) => {
+      // Of the heap's words: where a lock or a channel lies is checked when it is opened.
+      if (site >= 500) return;
+      if (--left === 0) throw new WebAssembly.RuntimeError("memory access out of bounds");
+    });
+    const other = Heap.open(heap.region.name);
+    t.after(() => other.close());
+    const large = new Uint8Array(300);
+    const open = (
+      noun: string,
+      name: string,
+    ): Record<"trySend" | "tryReceive" | "destroy", () => unknown> => {
+      if (noun === "topic") {
+        const topic = openTopic<Uint8Array>(other, name, { ...options, subscribers: 2 });
+        const subscription = topic.subscribe({ policy: "drop-oldest" });
+        const [trySend, tryReceive] = [() => topic.tryPublish(large), () => subscription.tryReceive()];
+        return { trySend, tryReceive, destroy: () => topic.destroy() };
+      }
+      const channel = (noun === "queue" ? openQueue : openRing)<Uint8Array>(other, name, options);
+      return {
+        trySend: () => channel.trySend(large),
+        tryReceive: () => channel.tryReceive(),
+        destroy: () => channel.destroy(),
+      };
+    };
+    try {
+      for (const noun of ["queue", "ring", "topic"])
+        for (const call of ["trySend", "tryReceive", "destroy"] as const) {
+          let at = 1;
+          for (let isTrapped = true; isTrapped; at++) {
+            left = Infinity;
+            const it = open(noun, `${noun} ${call} ${at}`);
+            it.trySend();
+            left = at;
+            const code = codeOf(it[call]);
+            isTrapped = left <= 0;
+            left = Infinity;
+            if (isTrapped)
+              assert.equal(code, "ERR_SHOAL_CORRUPT", `${noun}.${call}, trapped at access ${at}`);
+            assert.notEqual(wordsOf(heap).getUint32(H_HEAP_LOCK, true), other.region.slotIndex + 1);
+            heap.roots.delete(`${noun} ${call} ${at}`);
+          }
+          // A topic's blocks are its publishers' to free.
+          if (noun !== "topic" || call !== "tryReceive") assert.ok(at > 3, `${noun}.${call} was trapped`);
+        }
+    } finally {
+      useCheckpoint(undefined);
+    }
+  });
+}

@@ -28,6 +28,7 @@ import { Y_LIMIT } from "../../layout/sync.ts";
 import { C_HISTORY, C_SUBSCRIBERS, CHANNEL_TOPIC, TOPIC_MOST_SUBSCRIBERS } from "../../layout/topic.ts";
 import type { HeapCore } from "../../region/core.ts";
 import type { Region } from "../../region/index.ts";
+import { guarded } from "../../region/traps.ts";
 import { contextOf } from "../../sync/context.ts";
 import type { SyncContext } from "../../sync/context.ts";
 import { corruptObject, openObject } from "../../sync/objects.ts";
@@ -99,12 +100,42 @@ const MOST_AGAIN = 64;
 
 const cores = new WeakMap<Region, ChannelCore>();
 
+/** What each message goes through. Their callers see to traps, and save the way through a function more. */
+const HOT = new Set<string>([
+  "claimSend",
+  "commitSend",
+  "claimReceive",
+  "spinReceive",
+  "endReceive",
+  "ringRoom",
+  "ringSend",
+  "ringNextMessage",
+  "ringSpin",
+  "ringReceived",
+  "claimPublish",
+  "commitPublish",
+  "nextMessage",
+  "isThere",
+  "passMessage",
+]);
+
+type CoreFunction = (one?: number, two?: number, three?: number) => number;
+
 function coreOf(region: Region): ChannelCore {
-  let core = cores.get(region);
-  if (core === undefined) {
-    core = instantiateChannels(region.session.overlay.memory, region.slotIndex);
-    cores.set(region, core);
-  }
+  const known = cores.get(region);
+  if (known !== undefined) return known;
+  const { memory, core: heapCore } = region.session.overlay;
+  const made = instantiateChannels(memory, region.slotIndex);
+  // Handing blocks over is the heap's business, and a damaged one may lead out of bounds.
+  const guardedOne = ([name, step]: readonly [string, CoreFunction]): [string, CoreFunction] => [
+    name,
+    HOT.has(name) ? step : (one, two, three) => guarded(name, heapCore, () => step(one, two, three)),
+  ];
+  const functions = Object.entries(made as unknown as Record<string, CoreFunction>);
+  const core = Object.fromEntries(
+    functions.filter(([, step]) => typeof step === "function").map(guardedOne),
+  ) as unknown as ChannelCore;
+  cores.set(region, core);
   return core;
 }
 

@@ -19,6 +19,7 @@ import {
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
 import type { Region } from "../../region/index.ts";
+import { trapError } from "../../region/traps.ts";
 import type { Driver } from "./driver.ts";
 import type { Link } from "./link.ts";
 import { Loan, Message } from "./loan.ts";
@@ -87,6 +88,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const views: (Uint8Array | undefined)[] = [];
   const isRaw = codec.name === "raw" && !codec.isText;
   const lastCell = cells + (link.capacity - 1) * cellBytes;
+  const { core: heapCore } = region.session.overlay;
   const out = outOf(link);
   let value: T;
 
@@ -132,7 +134,12 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
     if (flags[0] !== 0) region.check();
     if (out.isLoan) throw busy(call, "room");
     for (let again = 0; ;) {
-      const result = driver.room() >>> 0;
+      let result: number;
+      try {
+        result = driver.room() >>> 0;
+      } catch (error) {
+        throw trapError(error, call, heapCore);
+      }
       if (result > CHANNEL_LAST_CODE) {
         const cell = (result & ~RING_BITS) >>> 0;
         if (cell < cells || cell > lastCell) link.checkCell(cell, call);
@@ -203,7 +210,12 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
     if (flags[0] !== 0) region.check();
     if (out.isMessage) throw busy(call, "a message");
     for (let again = 0; ;) {
-      const result = (looks === 1 ? driver.next(isLent) : driver.spin(isLent, looks)) >>> 0;
+      let result: number;
+      try {
+        result = (looks === 1 ? driver.next(isLent) : driver.spin(isLent, looks)) >>> 0;
+      } catch (error) {
+        throw trapError(error, call, heapCore);
+      }
       if (result > CHANNEL_LAST_CODE) {
         const cell = (result & ~RING_BITS) >>> 0;
         if (cell < cells || cell > lastCell) link.checkCell(cell, call);
