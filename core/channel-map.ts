@@ -140,7 +140,8 @@ function locate(object: u32, word: u32): void {
   headSide = tailSide + CHANNEL_SIDE_BYTES;
   entries = headSide + CHANNEL_SIDE_BYTES;
   cells = entries + subscribers * TOPIC_ENTRY_BYTES;
-  record = records + (me - 1) * CHANNEL_RECORD_BYTES;
+  // Who only looks takes part as nobody, and has no record.
+  record = me == 0 ? 0 : records + (me - 1) * CHANNEL_RECORD_BYTES;
 }
 
 function useAnew(object: u32, word: u32): i32 {
@@ -159,9 +160,11 @@ function useAnew(object: u32, word: u32): i32 {
   subscribers = word == TOPIC_WORD ? getChannelWord(object + C_SUBSCRIBERS) : 0;
   if (subscribers > <u32>TOPIC_MOST_SUBSCRIBERS) return corruptAt(object + C_SUBSCRIBERS);
   locate(object, word);
+  // An object at the end of 4 GiB must not go on at their start.
+  if (cells < <usize>object) return corruptAt(object + Y_LIMIT);
   const end = <u64>cells + <u64>capacity * cellBytes;
   if (end > bytes) return beyond(end);
-  if (loadRecordIdent(record) != ident) {
+  if (me != 0 && loadRecordIdent(record) != ident) {
     const result = begin(word);
     if (result != OK) return result;
   }

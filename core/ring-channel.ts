@@ -253,7 +253,8 @@ export function ringNextMessage(object: u32, lent: bool): u32 {
     if (result != OK) return result;
   }
   const head = getIndex(headSide);
-  if (head == getKnown(headSide)) {
+  // None that is known of; or what is known is damaged.
+  if (getKnown(headSide) - head - 1 >= capacity) {
     const ended = loadEnded(object);
     const tail = loadIndex(tailSide);
     if (tail == head) return ended != 0 ? CHANNEL_OVER : CHANNEL_EMPTY;

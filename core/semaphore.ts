@@ -18,7 +18,7 @@
  * points: the tally's compare-and-swaps.
  */
 
-import { SYNC_NO, SYNC_YES, Y_LIMIT } from "../src/layout/sync";
+import { MAX_PERMITS, SYNC_NO, SYNC_YES, Y_LIMIT } from "../src/layout/sync";
 import { ident, isGone } from "./ident";
 import {
   addAbandoned,
@@ -76,6 +76,12 @@ function availableIn(tally: u64): u32 {
   return (<u32>tally) & 0xffff;
 }
 
+/** More permits than there can be are damage, and must not become a part of what is behind them in the tally. */
+@inline
+function atMost(left: u32): u32 {
+  return left > <u32>MAX_PERMITS ? MAX_PERMITS : left;
+}
+
 /** The change whose result `tally` is shows in its participant's share as well, or `tally` is not the present value. */
 function settle(object: u32, tally: u64): void {
   const index = ((<u32>(tally >> 16)) & 1023) - 1;
@@ -113,7 +119,7 @@ function change(object: u32, index: u32, take: i32, owner: u32): u32 {
     const isAnnounced = nextIn(share) == next;
     const number = isAnnounced ? numberIn(share) : numberIn(share) + 1;
     if (!isAnnounced && !casShare(cell, share, shareOf(held, next, number))) continue;
-    if (!casTally(object, tally, tallyOf(availableIn(tally) + held - next, index, number))) continue;
+    if (!casTally(object, tally, tallyOf(atMost(availableIn(tally) + held - next), index, number))) continue;
     settle(object, loadTally(object));
     return SYNC_YES;
   }

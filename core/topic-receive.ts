@@ -39,7 +39,7 @@ import {
 } from "./mem-topic";
 import { cellAt, phaseIn, POSITION_MASK, stateOf, turnIn, turnOf, turnsBetween } from "./queue";
 import { fail } from "./state";
-import { findTail, lowerTail, settleLeft } from "./topic";
+import { findTail, lowerTail, mendTail, settleLeft } from "./topic";
 import { entryAt, entryWord, isBefore, phaseOfEntry } from "./topic-subscribers";
 
 /**
@@ -61,7 +61,10 @@ export function nextMessage(object: u32, index: u32): u32 {
     if (ahead == 0 && phase == CELL_READY) return <u32>cell;
     if (ahead < 0 || (ahead == 0 && phase == CELL_FREE)) {
       if (isBeyond(position)) {
-        goTo(entry, position, findTail());
+        const tail = findTail();
+        // Then the tail is damaged as well.
+        if (tail == position) return mendTail(cell);
+        goTo(entry, position, tail);
         continue;
       }
       return ended != 0 ? CHANNEL_OVER : CHANNEL_EMPTY;

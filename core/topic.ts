@@ -138,7 +138,7 @@ export function claimPublish(object: u32): u32 {
       continue;
     }
     // Only the one before it can be in the way; else the tail is ahead of what was claimed.
-    if (ahead < -1 || (ahead == -1 && phase == CELL_FREE)) return mendTail(hint, cell);
+    if (ahead < -1 || (ahead == -1 && phase == CELL_FREE)) return mendTail(cell);
     if (ahead == -1) return settleLeft(cell, state) ? CHANNEL_AGAIN : CHANNEL_FULL;
     if (ahead > 1) position += (<u64>(ahead - 1)) << shift;
     position = (position + 1) & POSITION_MASK;
@@ -172,7 +172,8 @@ export function findTail(): u64 {
 }
 
 /** The tail is damaged: it is set to where the cells say that it is. CHANNEL_AGAIN, or CORRUPT when they agree with it. */
-function mendTail(hint: u64, cell: usize): i32 {
+export function mendTail(cell: usize): i32 {
+  const hint = loadPosition(tailSide);
   const from = hint & POSITION_MASK;
   let distance = i64.MIN_VALUE;
   for (let index: u32 = 0; index < capacity; index++) {
@@ -183,7 +184,9 @@ function mendTail(hint: u64, cell: usize): i32 {
     if (next > distance) distance = next;
   }
   const tail = (<u64>(<i64>from + distance)) & POSITION_MASK;
-  return tail != hint && casPosition(tailSide, hint, tail) ? fail(CHANNEL_AGAIN) : corruptAt(cell);
+  if (tail == hint) return corruptAt(cell);
+  casPosition(tailSide, hint, tail);
+  return fail(CHANNEL_AGAIN);
 }
 
 /** Sets a tail back that is beyond `position`, which is not claimed: damage. */

@@ -1,9 +1,8 @@
 /** The command line of `npm run flips`. */
 
 import { parseArgs } from "node:util";
-import type { AllocatorName } from "../src/heap/index.ts";
-
-export const ALLOCATORS: readonly AllocatorName[] = ["slab", "buddy", "first-fit"];
+import { KINDS } from "./kinds.ts";
+import type { Kind } from "./kinds.ts";
 
 export const usage = `Usage: npm run flips -- [options]
 
@@ -11,7 +10,8 @@ Damages heaps and makes every call on them: each must return, or throw a ShoalEr
 
 Options:
   --count N          how many heaps (default 10000)
-  --allocator LIST   slab, buddy, first-fit; default all three in turn
+  --allocator LIST   slab, buddy, first-fit: heaps with blocks; slab-objects, buddy-objects, first-fit-objects: with locks and
+                     channels as well; default all six in turn
   --seed N           of the first heap; the next has the next (default 1, so that each run is the same)
   --processes N      how many processes share the heaps (default 2)
   --json             one JSON object on standard output: heaps, calls, crashes, hangs, codedErrors, and more
@@ -28,7 +28,7 @@ export class UsageError extends Error {}
 
 export interface Arguments {
   readonly count: number;
-  readonly allocators: readonly AllocatorName[];
+  readonly allocators: readonly Kind[];
   readonly seed: number;
   readonly processes: number;
   readonly isJson: boolean;
@@ -40,11 +40,10 @@ function whole(option: string, text: string, least: number): number {
   throw new UsageError(`--${option} wants a whole number from ${least} on, not "${text}".`);
 }
 
-function allocatorsOf(list: string): AllocatorName[] {
+function kindsOf(list: string): Kind[] {
   return list.split(",").map((name) => {
-    const found = ALLOCATORS.find((one) => one === name.trim());
-    if (found === undefined)
-      throw new UsageError(`there is no allocator "${name}": ${ALLOCATORS.join(", ")}.`);
+    const found = KINDS.find((one) => one === name.trim());
+    if (found === undefined) throw new UsageError(`there is no allocator "${name}": ${KINDS.join(", ")}.`);
     return found;
   });
 }
@@ -55,7 +54,7 @@ function read(args: readonly string[]) {
       args: [...args],
       options: {
         count: { type: "string", default: "10000" },
-        allocator: { type: "string", default: ALLOCATORS.join(",") },
+        allocator: { type: "string", default: KINDS.join(",") },
         seed: { type: "string", default: "1" },
         processes: { type: "string", default: "2" },
         json: { type: "boolean", default: false },
@@ -73,7 +72,7 @@ export function parseArguments(args: readonly string[]): Arguments | undefined {
   if (values.help) return undefined;
   return {
     count: whole("count", values.count, 1),
-    allocators: allocatorsOf(values.allocator),
+    allocators: kindsOf(values.allocator),
     seed: whole("seed", values.seed, 0),
     processes: Math.min(whole("processes", values.processes, 1), 64),
     isJson: values.json,

@@ -6,9 +6,11 @@
  * flipped bits.
  */
 
-import type { Image } from "./images.ts";
 import { SLOT_COUNT } from "./images.ts";
+import { objectDraws } from "./object-damage.ts";
 import type { Random } from "./random.ts";
+import { readWord } from "./target.ts";
+import type { Draw, Place, Target } from "./target.ts";
 import {
   H_BACKEND,
   H_FIT_SECOND,
@@ -36,29 +38,12 @@ import {
 import { R_NAME_LENGTH, ROOT_SIZE_BYTES } from "../src/layout/root.ts";
 import { S_CURRENT, S_INTENT, SLOT_SIZE_BYTES } from "../src/layout/slot.ts";
 
-type WidthBytes = 1 | 2 | 4 | 8;
-
-/** A word that is hit. */
-export interface Place {
-  readonly what: string;
-  readonly offset: number;
-  readonly widthBytes: WidthBytes;
-}
-
 export interface Damage extends Place {
   readonly before: bigint;
   readonly value: bigint;
 }
 
-/** What is damaged: a heap whose words can be read and written. */
-export type Target = Pick<
-  Image,
-  "allocator" | "geometry" | "sizePages" | "handles" | "read" | "write" | "lengthBytes"
->;
-
-type Draw = (image: Target, random: Random) => Place;
-
-const place = (what: string, offset: number, widthBytes: WidthBytes = 4): Place => ({
+const place = (what: string, offset: number, widthBytes: Place["widthBytes"] = 4): Place => ({
   what,
   offset,
   widthBytes,
@@ -231,12 +216,6 @@ function pageState(image: Target, at: Place, random: Random): bigint {
   );
 }
 
-function readWord(image: Target, { offset, widthBytes }: Place): bigint {
-  const bytes = new Uint8Array(8);
-  image.read(offset, bytes.subarray(0, widthBytes));
-  return new DataView(bytes.buffer).getBigUint64(0, true);
-}
-
 function flip(before: bigint, widthBytes: number, random: Random): bigint {
   let value = before;
   for (let count = 1 + random.below(3); count > 0; count--)
@@ -245,6 +224,7 @@ function flip(before: bigint, widthBytes: number, random: Random): bigint {
 }
 
 function hostileValue(image: Target, at: Place, draw: Draw, random: Random): bigint {
+  if (at.values !== undefined && !random.once(6)) return BigInt(at.values(random));
   if (at.widthBytes === 8) {
     if (at.what === "a page's state" && !random.once(4)) return pageState(image, at, random);
     if (random.once(4)) return random.pick([0n, 2n ** 64n - 1n, 2n ** 32n - 1n, (2n ** 32n - 1n) << 32n]);
@@ -258,7 +238,8 @@ function hostileValue(image: Target, at: Place, draw: Draw, random: Random): big
 
 /** Damages the image's heap in one place. */
 export function damage(image: Target, random: Random): Damage {
-  const draw = random.pick(draws[image.allocator]);
+  const isOfObjects = image.objects.length > 0 && !random.once(4);
+  const draw = random.pick(isOfObjects ? objectDraws : draws[image.allocator]);
   const at = draw(image, random);
   const before = readWord(image, at);
   const isFlip = random.once(3);

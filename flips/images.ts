@@ -3,7 +3,7 @@
  *
  * A heap is a memory file, so nothing of it outlives the process. In it are blocks of every sort, roots, pages that are
  * orphans; a participant that lives and does nothing; and one that has died in the middle of a call, whom nobody has
- * recovered yet.
+ * recovered yet. Half of the kinds have locks and channels as well (objects.ts), which both of these were using.
  */
 
 import assert from "node:assert/strict";
@@ -17,10 +17,15 @@ import { native } from "../src/os/native.ts";
 import { useCheckpoint } from "../src/region/core.ts";
 import type { Geometry } from "../src/region/geometry.ts";
 import { abandon } from "../test/helpers/heaps.ts";
+import { allocatorOf, hasObjects } from "./kinds.ts";
+import type { Kind } from "./kinds.ts";
+import { makeObjects, userOf } from "./objects.ts";
+import type { ObjectPlace, User } from "./objects.ts";
 import { makeRandom } from "./random.ts";
 import type { Random } from "./random.ts";
 
 export interface Image {
+  readonly kind: Kind;
   readonly allocator: AllocatorName;
   readonly number: number;
   /** What a heap is opened with, beside its name. */
@@ -30,6 +35,8 @@ export interface Image {
   readonly sizePages: number;
   /** Blocks that are shared, and some that the dead one owned. */
   readonly handles: readonly Handle[];
+  /** Locks and channels. */
+  readonly objects: readonly ObjectPlace[];
   /** The participant that lives and does nothing. (Named so that it is not collected.) */
   readonly idle: Heap;
   readonly deadSlot: number;
@@ -44,7 +51,7 @@ export interface Image {
   lengthBytes(): number;
 }
 
-/** How many different heaps there are of each allocator. */
+/** How many different heaps there are of each kind. */
 export const IMAGE_COUNT = 24;
 
 export const SLOT_COUNT = 8;
@@ -52,11 +59,16 @@ export const SLOT_COUNT = 8;
 const KiB = 1024;
 
 /** Some that cannot grow, some that can a little, and some whose tables are for much more than there is. */
-function optionsOf(allocator: AllocatorName, number: number): HeapCreateOptions {
+function optionsOf(kind: Kind, number: number): HeapCreateOptions {
+  const allocator = allocatorOf(kind);
   const sizeBytes = 6 * PAGE_SIZE_BYTES;
   const spanPages = [9, 9, 16, 300][number % 4]!;
   const limits =
-    allocator === "buddy" && number % 3 === 0 ? { minBlockBytes: 1024, maxBlockBytes: 16 * KiB } : {};
+    allocator === "buddy" && number % 3 === 0
+      ? { minBlockBytes: 1024, maxBlockBytes: 16 * KiB }
+      : kind === "buddy-objects"
+        ? { minBlockBytes: 128, maxBlockBytes: 4 * KiB }
+        : {};
   return {
     allocator,
     sizeBytes,
@@ -71,18 +83,26 @@ function optionsOf(allocator: AllocatorName, number: number): HeapCreateOptions 
 /** A participant's death: thrown where it would have gone on. */
 const death = new Error("died");
 
-/** Opens the heap as somebody who dies before the access number `at` of what it does from `arm` on. */
-function openMortal(name: string, opening: Image["opening"]): { heap: Heap; arm: (at: number) => void } {
+/** Somebody who dies before the access number `at` of what it does from `arm` on, with what `prepare` has opened as well. */
+interface Mortal {
+  readonly heap: Heap;
+  arm(at: number): void;
+  prepare<T>(step: () => T): T;
+}
+
+function openMortal(name: string, opening: Image["opening"]): Mortal {
   let left = Infinity;
-  useCheckpoint(() => {
-    if (--left < 0) throw death;
-  });
-  try {
-    const heap = Heap.open(name, opening);
-    return { heap, arm: (at) => (left = at) };
-  } finally {
-    useCheckpoint(undefined);
-  }
+  const prepare = <T>(step: () => T): T => {
+    useCheckpoint(() => {
+      if (--left < 0) throw death;
+    });
+    try {
+      return step();
+    } finally {
+      useCheckpoint(undefined);
+    }
+  };
+  return { heap: prepare(() => Heap.open(name, opening)), arm: (at) => (left = at), prepare };
 }
 
 function isBlock(heap: Heap, handle: Handle): boolean {
@@ -144,21 +164,32 @@ function live(heap: Heap, random: Random, calls: number, handles: Set<Handle>): 
 
 /** How many accesses a call may make before the one who makes it dies. */
 const MOST_ACCESSES = 60;
+/** The same of what is done with locks and channels. */
+const MOST_OBJECT_ACCESSES = 1500;
 
-function makeImage(allocator: AllocatorName, number: number): Image {
-  const random = makeRandom(number * 7919 + allocator.length);
-  const creator = Heap.create("flips", optionsOf(allocator, number));
+function makeImage(kind: Kind, number: number): Image {
+  const allocator = allocatorOf(kind);
+  const random = makeRandom(number * 7919 + kind.length);
+  const creator = Heap.create("flips", optionsOf(kind, number));
   const { name, fd } = creator.region;
   const opening = { backend: "anonymous", fd } as const;
   const handles = new Set<Handle>();
   const idle = Heap.open(name, opening);
   const mortal = openMortal(name, opening);
+  // While there is room for them.
+  const objects = hasObjects(kind) ? makeObjects(creator, random) : [];
   live(creator, random, 40, handles);
   live(idle, random, 20, handles);
   live(mortal.heap, random, 30, handles);
-  mortal.arm(random.below(MOST_ACCESSES));
+  let user: User | undefined;
+  if (objects.length > 0) {
+    userOf(idle, objects).use(random);
+    user = mortal.prepare(() => userOf(mortal.heap, objects));
+  }
+  mortal.arm(random.below(user === undefined ? MOST_ACCESSES : MOST_OBJECT_ACCESSES));
   try {
-    live(mortal.heap, random, 20, handles);
+    if (user === undefined) live(mortal.heap, random, 20, handles);
+    else user.use(random);
   } catch (error) {
     assert.equal(error, death);
   }
@@ -176,13 +207,16 @@ function makeImage(allocator: AllocatorName, number: number): Image {
   assert.equal(native.pread(kept, bytes, 0), bytes.length);
   const sharedOpening = { backend: "anonymous", fd: kept } as const;
   return {
+    kind,
     allocator,
     number,
     opening: sharedOpening,
     name: `/proc/${process.pid}/fd/${kept}`,
     geometry,
     sizePages: bytes.length / PAGE_SIZE_BYTES,
-    handles: [...handles],
+    // Blocks like any others to those who have handles.
+    handles: [...handles, ...(objects.map(({ offset }) => offset) as Handle[])],
+    objects,
     idle,
     deadSlot,
     restore() {
@@ -201,10 +235,10 @@ function makeImage(allocator: AllocatorName, number: number): Image {
 
 const images = new Map<string, Image>();
 
-/** Image `number` of the allocator; made when it is first wanted. */
-export function imageOf(allocator: AllocatorName, number: number): Image {
-  const key = `${allocator} ${number}`;
+/** Image `number` of the kind; made when it is first wanted. */
+export function imageOf(kind: Kind, number: number): Image {
+  const key = `${kind} ${number}`;
   let image = images.get(key);
-  if (image === undefined) images.set(key, (image = makeImage(allocator, number)));
+  if (image === undefined) images.set(key, (image = makeImage(kind, number)));
   return image;
 }

@@ -14,13 +14,18 @@ export interface Meter {
   /** Accesses since then. */
   readonly accesses: number;
   readonly isEndless: boolean;
+  /** The stack of the access that was one too many. */
+  readonly where: string;
 }
 
 export function makeMeter(limit: number): Meter {
   let accesses = 0;
+  let where = "";
   return {
     hook() {
-      if (++accesses > limit) throw endless;
+      if (++accesses <= limit) return;
+      if (accesses === limit + 1) where = new Error("here").stack ?? "";
+      throw endless;
     },
     begin() {
       accesses = 0;
@@ -30,6 +35,9 @@ export function makeMeter(limit: number): Meter {
     },
     get isEndless() {
       return accesses > limit;
+    },
+    get where() {
+      return where;
     },
   };
 }

@@ -4,24 +4,27 @@
 
 import { ShoalError } from "../src/errors.ts";
 import { Heap } from "../src/heap/index.ts";
-import type { AllocatorName } from "../src/heap/index.ts";
 import { H_HEAP_LOCK, H_ROOTS_LOCK, PAGE_SIZE_BYTES } from "../src/layout/header.ts";
 import { useCheckpoint } from "../src/region/core.ts";
 import type { Region } from "../src/region/index.ts";
 import { changingCalls, isCoded, lookingCalls } from "./calls.ts";
 import type { Hand } from "./calls.ts";
+import { letLooksTake } from "./clock.ts";
 import { damage, describeDamage } from "./damage.ts";
 import { IMAGE_COUNT, imageOf } from "./images.ts";
 import type { Image } from "./images.ts";
+import { hasObjects } from "./kinds.ts";
+import type { Kind } from "./kinds.ts";
 import { makeMeter } from "./meter.ts";
 import type { Meter } from "./meter.ts";
+import { hasPorts, objectCalls, objectLooks } from "./object-calls.ts";
 import { makeRandom, shuffled } from "./random.ts";
 import type { Random } from "./random.ts";
 
 export type Fault = "crash" | "hang" | "outside" | "lock" | "repair";
 
 export interface Violation {
-  readonly allocator: AllocatorName;
+  readonly allocator: Kind;
   readonly seed: number;
   readonly fault: Fault;
   readonly call: string;
@@ -59,7 +62,7 @@ interface Scene {
 
 function note(scene: Scene, fault: Fault, call: string, message: string): void {
   const { image, seed, damages, trial } = scene;
-  trial.violations.push({ allocator: image.allocator, seed, fault, call, damages: [...damages], message });
+  trial.violations.push({ allocator: image.kind, seed, fault, call, damages: [...damages], message });
 }
 
 /** Makes a call and judges how it ends. */
@@ -75,14 +78,15 @@ function attempt<T>(scene: Scene, name: string, call: () => T): T | undefined {
       note(scene, "crash", name, error instanceof Error ? (error.stack ?? error.message) : String(error));
     return undefined;
   } finally {
-    const { accesses, isEndless } = scene.meter;
-    if (isEndless) note(scene, "hang", name, `no end after ${accesses} accesses`);
+    const { accesses, isEndless, where } = scene.meter;
+    if (isEndless) note(scene, "hang", name, `no end after ${accesses} accesses\n${where}`);
     else if (accesses > trial.mostAccesses) [trial.mostAccesses, trial.mostBy] = [accesses, name];
   }
 }
 
 /** How many of the calls the later openers make, in one of so many trials all. */
 const SOME_CALLS = 8;
+const SOME_OBJECT_CALLS = 24;
 
 function callAll(scene: Scene, heap: Heap, hand: Hand, calls: typeof changingCalls, most: number): void {
   for (const [name, call] of shuffled(scene.random, Object.entries(calls)).slice(0, most)) {
@@ -91,13 +95,26 @@ function callAll(scene: Scene, heap: Heap, hand: Hand, calls: typeof changingCal
   }
 }
 
+type Calls = typeof changingCalls;
+
+const heapCalls: Calls = { ...lookingCalls, ...changingCalls };
+
+/** What there is to call; the first one who has the heap open makes all of these calls. */
+function allCalls({ image }: Scene): Calls {
+  return image.objects.length === 0 ? heapCalls : { ...objectCalls, ...objectLooks };
+}
+
 function openAgain(scene: Scene, hand: Hand): void {
   const { image, random } = scene;
   const readOnly = random.once(6);
   const heap = attempt(scene, "open", () => Heap.open(image.name, { ...image.opening, readOnly }));
   if (heap === undefined) return;
   scene.spanBytes = Math.max(scene.spanBytes, heap.region.spanBytes);
-  callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, SOME_CALLS);
+  callAll(scene, heap, hand, heapCalls, SOME_CALLS);
+  if (image.objects.length > 0) {
+    const calls = readOnly && !random.once(4) ? objectLooks : allCalls(scene);
+    callAll(scene, heap, hand, calls, SOME_OBJECT_CALLS);
+  }
   attempt(scene, "close", () => heap.close());
 }
 
@@ -168,7 +185,20 @@ function checkAdmission(scene: Scene): void {
   }
 }
 
-function play(scene: Scene): void {
+/** Ports go on while the event loop does. What they throw there nobody catches: it ends the process, which is told. */
+async function letPortsGoOn(scene: Scene, heap: Heap): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) {
+    scene.meter.begin();
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await new Promise(setImmediate);
+  }
+  attempt(scene, "verify", () => heap.verify());
+}
+
+/** How many calls were made before the damage. */
+const CALLS_BEFORE = 16;
+
+async function play(scene: Scene): Promise<void> {
   const { image, random } = scene;
   const heap = Heap.open(image.name, image.opening);
   const hand: Hand = { random, handles: [...image.handles] };
@@ -177,14 +207,19 @@ function play(scene: Scene): void {
     const sizeBytes = 1 + random.below(3000);
     attempt(scene, "alloc first", () => hand.handles.push(heap.alloc(sizeBytes, { owned: random.once(2) })));
   }
+  const isWithObjects = image.objects.length > 0;
+  if (isWithObjects && !random.once(3)) callAll(scene, heap, hand, objectCalls, CALLS_BEFORE);
   for (let count = 1 + random.below(3); count > 0; count--) hurt(scene);
   image.bury();
   if (random.once(3)) openAgain(scene, hand);
-  callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, Infinity);
+  callAll(scene, heap, hand, allCalls(scene), Infinity);
+  if (isWithObjects) callAll(scene, heap, hand, heapCalls, SOME_CALLS);
   if (random.once(4)) {
     hurt(scene);
-    callAll(scene, heap, hand, { ...lookingCalls, ...changingCalls }, SOME_CALLS);
+    callAll(scene, heap, hand, heapCalls, SOME_CALLS);
+    if (isWithObjects) callAll(scene, heap, hand, objectCalls, SOME_OBJECT_CALLS);
   }
+  if (isWithObjects && hasPorts(heap)) await letPortsGoOn(scene, heap);
   if (random.once(3)) openAgain(scene, hand);
   if (scene.trial.violations.length === 0) {
     // Both locks are taken once more, so that whatever the damage has put there is put right, if it can be.
@@ -199,18 +234,23 @@ function play(scene: Scene): void {
     note(scene, "outside", "close", `the segment has ${length} bytes, its span is ${scene.spanBytes}`);
 }
 
+/** What a look at the clock takes where somebody may spin until it is late. */
+const LOOK_MS = 0.001;
+
 /** Damages the heap that `seed` names, and makes all calls on it. */
-export function runTrial(allocator: AllocatorName, seed: number): Trial {
+export async function runTrial(kind: Kind, seed: number): Promise<Trial> {
   const random = makeRandom(seed);
-  const image = imageOf(allocator, random.below(IMAGE_COUNT));
+  letLooksTake(0);
+  const image = imageOf(kind, random.below(IMAGE_COUNT));
   const trial: Trial = { calls: 0, codedErrors: 0, mostAccesses: 0, mostBy: "", violations: [] };
   const spanBytes = image.geometry.spanPages * PAGE_SIZE_BYTES;
   const scene: Scene = { image, random, seed, damages: [], trial, meter, spanBytes };
   image.restore();
+  if (hasObjects(kind)) letLooksTake(LOOK_MS);
   useCheckpoint(meter.hook);
   try {
     meter.begin();
-    play(scene);
+    await play(scene);
   } finally {
     useCheckpoint(undefined);
   }

@@ -8,7 +8,7 @@
 
 import assert from "node:assert/strict";
 import { damage } from "../flips/damage.ts";
-import type { Target } from "../flips/damage.ts";
+import type { Target } from "../flips/target.ts";
 import { makeRandom } from "../flips/random.ts";
 import { H_SIZE_PAGES } from "../src/layout/header.ts";
 import { instantiateRepair } from "../src/region/core.ts";
@@ -66,6 +66,7 @@ function targetOf(allocator: HeapKind, world: World, handles: readonly Handle[])
     geometry,
     sizePages: geometry.sizePages,
     handles,
+    objects: [],
     lengthBytes: () => lengthBytes,
     read: (offset, into) => into.set(bytes.subarray(offset, offset + into.length)),
     write: (offset, from) => bytes.set(from, offset),

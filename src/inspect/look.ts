@@ -22,6 +22,7 @@ import {
 import type { ParticipantInfo, Region } from "../region/index.ts";
 import { instantiateSync } from "../sync/core.ts";
 import type { SyncCore } from "../sync/core.ts";
+import { waitersBytes } from "../sync/objects.ts";
 import { stackOf } from "../sync/trace.ts";
 
 export type ObjectKind =
@@ -131,6 +132,6 @@ export function sleepOf({ region, word }: Look, slot: number): { object: number;
 }
 
 /** Size of a set of waiters. */
-export function setBytes({ region }: Look): number {
-  return Math.ceil(region.session.geometry.slotCount / 64) * 8;
+export function setBytes({ heap }: Look): number {
+  return waitersBytes(heap);
 }

@@ -5,6 +5,7 @@
 
 import type { Handle, Heap } from "../heap/index.ts";
 import { Y_ABANDONED, Y_WAITS } from "../layout/sync.ts";
+import { guarded } from "../region/traps.ts";
 import { channelFacts } from "./channels.ts";
 import type { ChannelCounts } from "./channels.ts";
 import { findCycles } from "./cycles.ts";
@@ -51,9 +52,18 @@ function report(look: Look, name: string, handle: Handle, kind: ObjectKind): Obj
   return { ...common, ...lockFacts(look, handle, kind), waiters: waitersIn(look, handle) };
 }
 
-/** The named objects of a heap that is open, in the order of their names. */
+/**
+ * The named objects of a heap that is open, in the order of their names.
+ *
+ * @throws ERR_SHOAL_CORRUPT when what an object says of itself leads out of the segment
+ */
 export function listObjects(heap: Heap): ObjectsReport {
   heap.region.catchUp();
+  heap.region.check();
+  return guarded("listObjects", heap.region.session.overlay.core, () => reportAll(heap));
+}
+
+function reportAll(heap: Heap): ObjectsReport {
   const look = lookAt(heap);
   const objects = heap.roots
     .list()
@@ -68,5 +78,6 @@ export function listObjects(heap: Heap): ObjectsReport {
 /** What kind of object has that name; undefined: none. */
 export function objectKind(heap: Heap, name: string): ObjectKind | undefined {
   const handle = heap.roots.get(name);
-  return handle === 0 ? undefined : kindAt(lookAt(heap), handle);
+  if (handle === 0) return undefined;
+  return guarded("objectKind", heap.region.session.overlay.core, () => kindAt(lookAt(heap), handle));
 }

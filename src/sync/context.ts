@@ -27,6 +27,8 @@ export interface Awaiting {
   poll(): boolean;
   /** The region is about to be closed. */
   end(error: Error): void;
+  /** It cannot be waited for any more; the region stays open. */
+  fail(error: Error): void;
 }
 
 /** A place where several calls of this thread wait: one set of one object. */
@@ -169,10 +171,20 @@ function makeContext(region: Region): SyncContext {
     if (bits !== 0) setImmediate(() => region.closed || look());
   };
 
+  /** Recovery rings everybody, this participant too. Without it nobody here can go on: those who wait are told why. */
+  const tryRecover = (): boolean => {
+    try {
+      region.recover();
+      return true;
+    } catch (error) {
+      for (const point of points.values()) for (const call of point.calls) call.fail(error as Error);
+      return false;
+    }
+  };
+
   const notify = (reasons: number): void => {
     if (region.closed) return;
-    // Recovery rings everybody, this participant too.
-    if ((reasons & WAITER_DIED) !== 0) region.recover();
+    if ((reasons & WAITER_DIED) !== 0 && !tryRecover()) return;
     if ((reasons & WAITER_TICKED) !== 0)
       for (const point of points.values()) if (point.isHeld) pollPoint(point);
     look();

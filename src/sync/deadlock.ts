@@ -11,6 +11,7 @@ import { shoalError } from "../errors.ts";
 import { S_BLOCKED, SLOT_SIZE_BYTES } from "../layout/slot.ts";
 import {
   MUTEX_OFFERED,
+  SET_SWEPT_BYTES,
   SYNC_MAGIC,
   SYNC_MUTEX,
   SYNC_ONCE,
@@ -19,6 +20,7 @@ import {
   Y_KIND,
   Y_WAITERS,
 } from "../layout/sync.ts";
+import type { Region } from "../region/index.ts";
 import type { SyncContext } from "./context.ts";
 import type { WaitPoint } from "./wait.ts";
 
@@ -60,11 +62,19 @@ function isOffered(context: SyncContext, object: number): boolean {
   return (wordAt(context, object + Y_HOLDER) & MUTEX_OFFERED) !== 0;
 }
 
-function readersOf({ core }: SyncContext, object: number): number[] {
+function readersOf({ core, region }: SyncContext, object: number): number[] {
+  // What is said to be waited for may only look like one, and have no room for the readers' cells.
+  if (object + Y_WAITERS + cellsBytes(region) > region.segmentSizeBytes) return [];
   const found: number[] = [];
   for (let next = core.nextReader(object, 0); next !== 0; next = core.nextReader(object, next))
     found.push(next - 1);
   return found;
+}
+
+/** How far the cells of a read-write lock reach, its set of waiters included. */
+function cellsBytes({ session }: Region): number {
+  const { slotCount } = session.geometry;
+  return Math.ceil(slotCount / 64) * 8 + SET_SWEPT_BYTES + slotCount * 4;
 }
 
 /** What the one in `slot` is asleep for; 0 when nothing that can be an object. */

@@ -2,6 +2,7 @@
 
 import { Y_SINCE } from "../layout/sync.ts";
 import type { ParticipantInfo } from "../region/index.ts";
+import { guarded } from "../region/traps.ts";
 import type { SyncContext } from "./context.ts";
 import { stackOf } from "./trace.ts";
 
@@ -27,6 +28,6 @@ export function holderInfo(context: SyncContext, object: number, slotIndex: numb
   return {
     ...participant,
     since: sinceMs > 0 && sinceMs < 8.64e15 ? new Date(sinceMs) : undefined,
-    stack: stackOf(region, object, slotIndex),
+    stack: guarded("holder", region.session.overlay.core, () => stackOf(region, object, slotIndex)),
   };
 }

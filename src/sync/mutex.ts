@@ -24,7 +24,7 @@ import { selfDeadlock } from "./deadlock.ts";
 import { Hold } from "./hold.ts";
 import { holderInfo } from "./holder.ts";
 import type { Holder } from "./holder.ts";
-import { openObject, waitersBytes } from "./objects.ts";
+import { corruptObject, openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
 import { ownState } from "./own-state.ts";
 import { callPlace, forget, isTraced, remember } from "./trace.ts";
@@ -76,15 +76,23 @@ export function openMutex(heap: Heap, place?: Place, options: MutexOptions = {})
     throw shoalError("ERR_SHOAL_ARGUMENT", message, { fair: String(fair) });
   }
   const { slotCount } = heap.region.session.geometry;
+  const sizeBytes = Y_WAITERS + waitersBytes(heap);
+  const turnsBytes = slotCount * 8;
   const flags = fair === true ? SYNC_FAIR : 0;
   const found = openObject(heap, place, {
     kind: SYNC_MUTEX,
     noun: "mutex",
-    sizeBytes: Y_WAITERS + waitersBytes(heap) + (fair === true ? slotCount * 8 : 0),
+    sizeBytes: sizeBytes + (fair === true ? turnsBytes : 0),
     flags,
     expected: { flags: fair === undefined ? undefined : flags },
   });
   const isFair = (new Uint32Array(heap.region.buffer, found.handle, 2)[Y_FLAGS >> 2]! & SYNC_FAIR) !== 0;
+  if (isFair && sizeBytes + turnsBytes > found.roomBytes)
+    throw corruptObject(
+      found.label,
+      found.handle + Y_FLAGS,
+      "a fair mutex in a block that is too small for it",
+    );
   const own = ownOf(context, found);
   const ways = isFair ? fairWays(context, found.handle, own) : plainWays(context, found.handle);
   return mutexOf(context, found, isFair, ways, own);

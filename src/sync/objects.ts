@@ -59,6 +59,8 @@ export interface ObjectPlan {
 export interface FoundObject {
   readonly handle: Handle;
   readonly created: boolean;
+  /** From the handle to the end of its block. */
+  readonly roomBytes: number;
   /** What it is called in messages. */
   readonly label: string;
 }
@@ -85,7 +87,7 @@ export function openObject(heap: Heap, place: Place | undefined, plan: ObjectPla
   if (place === undefined) {
     const handle = make(heap, plan);
     heap.share(handle);
-    return { handle, created: true, label: `${plan.noun} ${handle}` };
+    return { handle, created: true, roomBytes: plan.sizeBytes, label: `${plan.noun} ${handle}` };
   }
   if (typeof place === "number") return openAt(heap, place, 0, plan);
   if (typeof place !== "object" || place === null || typeof place.block !== "number") {
@@ -95,9 +97,10 @@ export function openObject(heap: Heap, place: Place | undefined, plan: ObjectPla
   if (place.create !== true) return openAt(heap, place.block, place.offset ?? 0, plan);
   plan.checkMaking?.();
   const at = checkRoom(heap, place.block, place.offset ?? 0, plan);
+  checkReach(heap, at, plan.sizeBytes);
   fillObject(wordsAt(heap.region.buffer, at, plan.sizeBytes));
   initialise(heap, at, plan);
-  return { handle: asHandle(at), created: true, label: `${plan.noun} ${at}` };
+  return { handle: asHandle(at), created: true, roomBytes: plan.sizeBytes, label: `${plan.noun} ${at}` };
 }
 
 function openNamed(heap: Heap, name: string, plan: ObjectPlan): FoundObject {
@@ -107,7 +110,7 @@ function openNamed(heap: Heap, name: string, plan: ObjectPlan): FoundObject {
   // Its own until the root leads to it: if this participant dies before, it is freed.
   const handle = make(heap, plan);
   const present = heap.roots.publish(name, handle);
-  if (present === handle) return { handle, created: true, label };
+  if (present === handle) return { handle, created: true, roomBytes: plan.sizeBytes, label };
   heap.free(handle);
   return { ...openAt(heap, present, 0, plan, label), label };
 }
@@ -119,8 +122,16 @@ function make(heap: Heap, plan: ObjectPlan): Handle {
   return handle;
 }
 
+/** The block can be reached. What its allocator says of a damaged heap need not be so. */
+function checkReach(heap: Heap, block: number, sizeBytes: number): void {
+  if (block + sizeBytes > heap.region.segmentSizeBytes) heap.region.catchUp();
+  if (block % 8 === 0 && block + sizeBytes <= heap.region.segmentSizeBytes) return;
+  const message = `the segment has no block of ${sizeBytes} bytes at ${block}; run verify() and stop using it`;
+  throw shoalError("ERR_SHOAL_CORRUPT", message, { offset: block, sizeBytes });
+}
+
 function initialise(heap: Heap, object: number, plan: ObjectPlan): void {
-  if (object + plan.sizeBytes > heap.region.segmentSizeBytes) heap.region.catchUp();
+  checkReach(heap, object, plan.sizeBytes);
   const words = wordsAt(heap.region.buffer, object, HEAD_BYTES);
   setFlags(words, plan.flags ?? 0);
   setLimit(words, plan.limit ?? 0);
@@ -140,11 +151,16 @@ function checkRoom(heap: Heap, block: Handle, offset: number, plan: ObjectPlan):
 }
 
 function openAt(heap: Heap, block: Handle, offset: number, plan: ObjectPlan, label?: string): FoundObject {
-  const found = { handle: block, created: false, label: label ?? `${plan.noun} ${block + offset}` };
   const usableBytes = heap.usableSize(block);
+  const found = {
+    handle: block,
+    created: false,
+    roomBytes: usableBytes - offset,
+    label: label ?? `${plan.noun} ${block + offset}`,
+  };
   const isRoom = offset % 8 === 0 && offset >= 0 && offset + 64 <= usableBytes;
   if (!isRoom) throw wrongKind(found.label, plan, "no object");
-  if (block + usableBytes > heap.region.segmentSizeBytes) heap.region.catchUp();
+  checkReach(heap, block, usableBytes);
   const words = wordsAt(heap.region.buffer, block + offset, HEAD_BYTES);
   const word = loadKind(words);
   const kind = word & ~SYNC_MAGIC_MASK;
@@ -159,6 +175,12 @@ function openAt(heap: Heap, block: Handle, offset: number, plan: ObjectPlan, lab
   if (plan.isVariable !== true && offset + plan.sizeBytes > usableBytes)
     throw wrongKind(found.label, plan, `a block of ${usableBytes} bytes`);
   return { ...found, handle: asHandle(block + offset) };
+}
+
+/** For what its opener finds wrong with it. */
+export function corruptObject(label: string, offset: number, what: string): Error {
+  const message = `${label} contradicts itself at offset ${offset}: ${what}; run verify() and stop using it`;
+  return shoalError("ERR_SHOAL_CORRUPT", message, { label, offset });
 }
 
 function wrongKind(label: string, plan: ObjectPlan, is: string): Error {

@@ -6,7 +6,7 @@ import { MAX_PERMITS, SYNC_SEMAPHORE, Y_ABANDONED, Y_LIMIT, Y_WAITERS, Y_WAITS }
 import { contextOf } from "./context.ts";
 import type { SyncContext } from "./context.ts";
 import { Hold } from "./hold.ts";
-import { openObject, waitersBytes } from "./objects.ts";
+import { corruptObject, openObject, waitersBytes } from "./objects.ts";
 import type { FoundObject, Place } from "./objects.ts";
 import { checkTimeout, timedOut, waitAsync, waitSync } from "./wait.ts";
 import type { AwaitOptions, BlockOptions, WaitPoint } from "./wait.ts";
@@ -67,6 +67,8 @@ function semaphoreOf(context: SyncContext, { handle: object, label }: FoundObjec
   const set = object + Y_WAITERS;
   const point: WaitPoint = { context, object, set, isHeld: true, label };
   const permits = new Uint32Array(region.buffer, object, 4)[Y_LIMIT >> 2]!;
+  if (permits < 1 || permits > MAX_PERMITS)
+    throw corruptObject(label, object + Y_LIMIT, `${permits} permits`);
 
   const check = (call: string, count: number): void => {
     context.check();

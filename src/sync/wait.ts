@@ -178,7 +178,7 @@ function sleepUntil(point: WaitPoint, attempt: () => number, timeoutMs: number, 
  * Resolves once `attempt` returns something else than 0, with that. Errors that it throws reject. `giveUp` is called when the
  * wait ends otherwise, unless the region was closed.
  *
- * @throws (rejects) ERR_SHOAL_TIMEOUT, ERR_SHOAL_ABORTED, ERR_SHOAL_CLOSED
+ * @throws (rejects) ERR_SHOAL_TIMEOUT, ERR_SHOAL_ABORTED, ERR_SHOAL_CLOSED, and as Region.recover
  */
 export async function waitAsync(
   point: WaitPoint,
@@ -230,6 +230,7 @@ function inTheLoop(
         settle();
         reject(error);
       },
+      fail: (error) => stop(error),
     };
     const stop = (error: Error): void => {
       settle();

@@ -2,8 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Heap } from "../../src/heap/index.ts";
-import { inspectSegment, listSegments, verifySegment } from "../../src/inspect/index.ts";
+import { openQueue } from "../../src/data/channel/index.ts";
+import type { Handle } from "../../src/heap/index.ts";
+import { inspectSegment, listObjects, listSegments, verifySegment } from "../../src/inspect/index.ts";
+import { C_SETS } from "../../src/layout/channel.ts";
+import { PORT_KIND } from "../../src/layout/port.ts";
+import { SYNC_MAGIC, SYNC_RWLOCK, SYNC_SEMAPHORE } from "../../src/layout/sync.ts";
+import { CHANNEL_TOPIC } from "../../src/layout/topic.ts";
 import { Region } from "../../src/region/index.ts";
+import { contextOf } from "../../src/sync/context.ts";
+import { waitersBytes } from "../../src/sync/objects.ts";
+import { createHeap } from "../helpers/heaps.ts";
 import { leaksNothing, throwsCode } from "../helpers/assertions.ts";
 import { freshNameOf, freshPosixName } from "../helpers/segments.ts";
 
@@ -89,4 +98,35 @@ test("what is not there, or no segment, is refused with its code", (t) => {
   throwsCode(() => verifySegment(name), "ERR_SHOAL_NOT_FOUND");
   Region.openRaw(name, { createSizeBytes: 8192 }).bytes.fill(1);
   throwsCode(() => inspectSegment(name), "ERR_SHOAL_NOT_SHOAL");
+});
+
+test("who waits for a channel is shown, to send or to receive, and waits on as before", (t) => {
+  const heap = createHeap(t);
+  const queue = openQueue(heap, "it", { capacity: 2, messageBytes: 16 });
+  const { core } = contextOf(heap);
+  const receivers = queue.handle + C_SETS;
+  const senders = receivers + waitersBytes(heap);
+  const waits = (): string[] =>
+    listObjects(heap).objects.flatMap(({ waiters }) => waiters.map(({ what }) => what!));
+  assert.deepEqual(waits(), []);
+  core.enter(receivers);
+  assert.deepEqual(waits(), ["receives"]);
+  assert.equal(core.isWaiting(receivers, heap.region.slotIndex), 1);
+  core.leave(receivers);
+  core.enter(senders);
+  assert.deepEqual(waits(), ["sends"]);
+  assert.equal(core.isWaiting(senders, heap.region.slotIndex), 1);
+});
+
+test("an object that is said to be larger than the segment is an error with a code", (t) => {
+  const heap = createHeap(t, { allocator: "buddy", minBlockBytes: 64, sizeBytes: 65536, spanBytes: 131072 });
+  const last = heap.region.segmentSizeBytes - 64;
+  // At the very end.
+  for (let block = 0; block !== last;) block = heap.alloc(64);
+  const words = new Uint32Array(heap.region.buffer, last, 1);
+  heap.roots.set("it", last as Handle);
+  for (const kind of [SYNC_RWLOCK, SYNC_SEMAPHORE, PORT_KIND, CHANNEL_TOPIC]) {
+    words[0] = SYNC_MAGIC | kind;
+    throwsCode(() => listObjects(heap), "ERR_SHOAL_CORRUPT");
+  }
 });

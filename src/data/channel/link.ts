@@ -10,23 +10,30 @@ import { clear } from "../../heap/obstacles.ts";
 import type { Refused } from "../../heap/obstacles.ts";
 import {
   CHANNEL_AGAIN,
+  CHANNEL_LEAST_SHIFT,
+  CHANNEL_LINE_BYTES,
+  CHANNEL_MOST_CELL_BYTES,
+  CHANNEL_MOST_SHIFT,
   CHANNEL_NONE,
   CHANNEL_QUEUE,
   CHANNEL_RELEASE,
   CHANNEL_RING,
   CHANNEL_TAKEN,
+  C_CELL_BYTES,
   RING_RECEIVERS,
   RING_SENDERS,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
-import { CHANNEL_TOPIC } from "../../layout/topic.ts";
+import { Y_LIMIT } from "../../layout/sync.ts";
+import { C_SUBSCRIBERS, CHANNEL_TOPIC, TOPIC_MOST_SUBSCRIBERS } from "../../layout/topic.ts";
 import type { HeapCore } from "../../region/core.ts";
 import type { Region } from "../../region/index.ts";
+import { guarded } from "../../region/traps.ts";
 import { contextOf } from "../../sync/context.ts";
 import type { SyncContext } from "../../sync/context.ts";
 import { wordsAt } from "../../sync/object-words.ts";
-import { openObject } from "../../sync/objects.ts";
-import type { Place } from "../../sync/objects.ts";
+import { corruptObject, openObject } from "../../sync/objects.ts";
+import type { FoundObject, Place } from "../../sync/objects.ts";
 import type { WaitPoint } from "../../sync/wait.ts";
 import {
   CHANNEL_HEAD_BYTES,
@@ -52,6 +59,15 @@ export interface Link extends ChannelTraits {
   readonly label: string;
   /** Address of the first cell. */
   readonly cells: number;
+  /** Of a topic: how many subscribers there is room for. */
+  readonly subscribers: number;
+  /**
+   * The core has found that cell: is it one of those that this participant has views of? What the channel says of itself may have
+   * changed since it was opened.
+   *
+   * @throws ERR_SHOAL_CORRUPT
+   */
+  checkCell(cell: number, call: string): void;
   /** Where receivers wait for messages, and senders for room. */
   readonly receivers: WaitPoint;
   readonly senders: WaitPoint;
@@ -61,11 +77,12 @@ export interface Link extends ChannelTraits {
   ring(bits: number): void;
   ringAll(): void;
   /**
-   * Does what can be done about a code of the core: then the call is to be repeated.
+   * Does what can be done about a code of the core: then the call is to be repeated. `again` is what this returned for the same
+   * call before, at first 0: how often in a row something was put right without a result, which in a sound channel has an end.
    *
    * @throws for all others
    */
-  settle(code: number, call: string): void;
+  settle(code: number, call: string, again?: number): number;
   /** Makes a call that returns OK or a code, until it is OK. */
   insist(call: string, step: () => number): void;
 }
@@ -80,17 +97,53 @@ const NO_TABLE: TopicTable = { subscribers: 0, history: 0 };
 
 const KINDS = { queue: CHANNEL_QUEUE, ring: CHANNEL_RING, topic: CHANNEL_TOPIC } as const;
 
-/** Two refusals that are no further apart are of one call. */
+/** A refusal that comes no later after the last one was cleared is of the same call. */
 const SAME_MS = 100;
+
+/**
+ * How often in a row a call is told to look again. Others have to get something done, or to die, each time; who is told so more often
+ * goes round in a damaged channel.
+ */
+const MOST_AGAIN = 64;
 
 const cores = new WeakMap<Region, ChannelCore>();
 
+/** What each message goes through. Their callers see to traps, and save the way through a function more. */
+const HOT = new Set<string>([
+  "claimSend",
+  "commitSend",
+  "claimReceive",
+  "spinReceive",
+  "endReceive",
+  "ringRoom",
+  "ringSend",
+  "ringNextMessage",
+  "ringSpin",
+  "ringReceived",
+  "claimPublish",
+  "commitPublish",
+  "nextMessage",
+  "isThere",
+  "passMessage",
+]);
+
+type CoreFunction = (one?: number, two?: number, three?: number) => number;
+
 function coreOf(region: Region): ChannelCore {
-  let core = cores.get(region);
-  if (core === undefined) {
-    core = instantiateChannels(region.session.overlay.memory, region.slotIndex);
-    cores.set(region, core);
-  }
+  const known = cores.get(region);
+  if (known !== undefined) return known;
+  const { memory, core: heapCore } = region.session.overlay;
+  const made = instantiateChannels(memory, region.slotIndex);
+  // Handing blocks over is the heap's business, and a damaged one may lead out of bounds.
+  const guardedOne = ([name, step]: readonly [string, CoreFunction]): [string, CoreFunction] => [
+    name,
+    HOT.has(name) ? step : (one, two, three) => guarded(name, heapCore, () => step(one, two, three)),
+  ];
+  const functions = Object.entries(made as unknown as Record<string, CoreFunction>);
+  const core = Object.fromEntries(
+    functions.filter(([, step]) => typeof step === "function").map(guardedOne),
+  ) as unknown as ChannelCore;
+  cores.set(region, core);
   return core;
 }
 
@@ -101,6 +154,22 @@ function mixed(heapCore: HeapCore, core: ChannelCore): HeapCore {
     errorDetail: () => core.errorDetail(),
     noteStorage: (page: number) => heapCore.noteStorage(page),
   };
+}
+
+/** What a channel says of its size is what one can have; as use() in core/channel-map.ts. @throws ERR_SHOAL_CORRUPT */
+function checkConstants(
+  { handle, label }: FoundObject,
+  { capacity, cellBytes }: ChannelTraits,
+  subscribers: number,
+): void {
+  const shift = Math.log2(capacity);
+  if (!Number.isInteger(shift) || shift < CHANNEL_LEAST_SHIFT || shift > CHANNEL_MOST_SHIFT)
+    throw corruptObject(label, handle + Y_LIMIT, `a capacity of ${capacity}`);
+  const isWhole = cellBytes > 0 && cellBytes % CHANNEL_LINE_BYTES === 0;
+  if (!isWhole || cellBytes > CHANNEL_MOST_CELL_BYTES)
+    throw corruptObject(label, handle + C_CELL_BYTES, `cells of ${cellBytes} bytes`);
+  if (subscribers > TOPIC_MOST_SUBSCRIBERS)
+    throw corruptObject(label, handle + C_SUBSCRIBERS, `${subscribers} subscribers`);
 }
 
 /** Finds or makes a channel. Errors as openObject; ERR_SHOAL_KIND when there is one with other options. */
@@ -132,14 +201,23 @@ export function openLink(
   const object: number = handle;
   const traits = traitsOf(heap, object, label, plan, options);
   const { slotCount } = region.session.geometry;
-  const subscribers = getSubscribers(wordsAt(region.buffer, object, CHANNEL_HEAD_BYTES));
+  const said = getSubscribers(wordsAt(region.buffer, object, CHANNEL_HEAD_BYTES));
+  const subscribers = noun === "topic" ? said : 0;
+  checkConstants(found, traits, subscribers);
   const places = placesOf(slotCount, traits.capacity, traits.cellBytes, subscribers);
+  if (places.sizeBytes > found.roomBytes) {
+    const what = `${places.sizeBytes} bytes in a block of ${found.roomBytes}`;
+    throw corruptObject(label, object + C_CELL_BYTES, what);
+  }
   const core = coreOf(region);
   core.forgetChannel();
   const obstacles = mixed(region.session.overlay.core as HeapCore, core);
   const point = (at: number): WaitPoint => ({ context, object, set: object + at, isHeld: false, label });
   const receivers = point(places.receivers);
   const senders = point(places.senders);
+
+  const cells = object + places.cells;
+  const lastCell = object + places.sizeBytes - traits.cellBytes;
 
   const ringAll = (): void => {
     context.ringAll(object, receivers.set);
@@ -155,20 +233,31 @@ export function openLink(
     if (code === CHANNEL_AGAIN) ringAll();
     else if (code === CHANNEL_RELEASE) heap.free(asHandle(core.errorDetail() >>> 0));
     else {
-      const nowMs = performance.now();
-      if (refused === undefined || nowMs - refusedMs > SAME_MS)
+      if (refused === undefined || performance.now() - refusedMs > SAME_MS)
         refused = { call, sizeBytes: 0, isTried: false, waitingSinceMs: 0 };
-      refusedMs = nowMs;
-      return clear(region, obstacles, code, refused);
+      let isCleared = false;
+      try {
+        isCleared = clear(region, obstacles, code, refused);
+      } finally {
+        // The wait was a part of it. Who has waited in vain waits anew the next time.
+        refusedMs = isCleared ? performance.now() : -Infinity;
+      }
+      return isCleared;
     }
     return true;
+  };
+
+  const settle = (code: number, call: string, again: number): number => {
+    if (again >= MOST_AGAIN || !settleOne(code, call)) throw errorOf(code, call);
+    return code === CHANNEL_AGAIN ? again + 1 : 0;
   };
 
   /** A queue's cell that is being cleared is cleared before anything else is done. */
   const finish = (call: string): void => {
     if (noun !== "queue") return;
+    let again = 0;
     for (let code = core.sweepQueue(object); code !== OK; code = core.sweepQueue(object))
-      if (!settleOne(code, call)) throw errorOf(code, call);
+      again = settle(code, call, again);
   };
 
   const errorOf = (code: number, call: string): Error => {
@@ -195,7 +284,12 @@ export function openLink(
     handle,
     created,
     label,
-    cells: object + places.cells,
+    cells,
+    subscribers,
+    checkCell(cell, call) {
+      if (cell >= cells && cell <= lastCell) return;
+      throw corruptObject(`${call}: ${label}`, object + C_CELL_BYTES, `a cell at ${cell}`);
+    },
     receivers,
     senders,
     flags: region.session.overlay.flags,
@@ -204,14 +298,14 @@ export function openLink(
       if ((bits & RING_SENDERS) !== 0) context.ringOne(object, senders.set);
     },
     ringAll,
-    settle(code, call) {
-      const isSettled = settleOne(code, call);
-      if (!isSettled) throw errorOf(code, call);
+    settle(code, call, again = 0) {
+      const next = settle(code, call, again);
       if (code === CHANNEL_RELEASE) finish(call);
+      return next;
     },
     insist(call, step) {
-      for (let code = step(); code !== OK; code = step())
-        if (!settleOne(code, call)) throw errorOf(code, call);
+      let again = 0;
+      for (let code = step(); code !== OK; code = step()) again = settle(code, call, again);
     },
   };
 }

@@ -95,7 +95,7 @@ export interface Seat {
   leave(): void;
 }
 
-interface Parts {
+export interface Parts {
   readonly door: number;
   readonly sides: readonly [number, number];
   readonly queues: readonly [number, number];
@@ -107,7 +107,7 @@ function toLine(bytes: number): number {
 }
 
 /** Offsets from the port's start. */
-function partsOf(heap: Heap, capacity: number, cellBytes: number): Parts {
+export function partsOf(heap: Heap, capacity: number, cellBytes: number): Parts {
   const mutexBytes = toLine(Y_WAITERS + waitersBytes(heap));
   const door = mutexBytes;
   const first = door + mutexBytes;

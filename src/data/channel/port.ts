@@ -157,7 +157,7 @@ export function openPort(heap: Heap, name: string, options: PortOptions = {}): P
     listeners.dispatch("message", message.value, message.ports);
   };
 
-  /** The next message; undefined: there is none, and will be none. */
+  /** The next message; undefined: there is none, and will be none, or it could not be had. */
   const nextFrame = async (): Promise<Uint8Array | undefined> => {
     if (!isPartnerGone) {
       try {
@@ -183,10 +183,21 @@ export function openPort(heap: Heap, name: string, options: PortOptions = {}): P
     }
   };
 
+  /** A queue that is damaged, or destroyed, is the end of the port. */
+  const receiveAll = async (): Promise<void> => {
+    try {
+      await receive();
+    } catch (error) {
+      if (state !== "open" || region.closed) return;
+      fail(error);
+      finish();
+    }
+  };
+
   const start = (): void => {
     if (isStarted || state !== "open") return;
     isStarted = true;
-    void receive();
+    void receiveAll();
   };
 
   const lose = (): void => {

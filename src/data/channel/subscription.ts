@@ -160,14 +160,17 @@ export function openSubscription<T>(
   /** The next message's cell; or NONE, or OVER: no cell has such an address. */
   const next = (call: string): number => {
     check(call);
-    for (;;) {
+    for (let again = 0; ;) {
       const result = core.nextMessage(object, index) >>> 0;
-      if (result > CHANNEL_LAST_CODE) return result;
+      if (result > CHANNEL_LAST_CODE) {
+        link.checkCell(result, call);
+        return result;
+      }
       if (result === CHANNEL_EMPTY || result === CHANNEL_BLOCKED) return NONE;
       if (result === CHANNEL_OVER) return OVER;
       if (result === TOPIC_DISCONNECTED) throw disconnected(call);
       if (result === CHANNEL_STRANGE) throw corrupt(call, "a subscriber's entry that is somebody else's");
-      link.settle(result, call);
+      again = link.settle(result, call, again);
     }
   };
 
@@ -193,10 +196,16 @@ export function openSubscription<T>(
     throw corrupt(call, `a message of ${length} bytes at ${at}`);
   };
 
-  const copyText = (at: number, length: number): string =>
-    at + length <= text.length
-      ? text.toString("utf8", at, at + length)
-      : Buffer.from(region.buffer, at, length).toString("utf8");
+  const copyText = (at: number, length: number): string => {
+    try {
+      return at + length <= text.length
+        ? text.toString("utf8", at, at + length)
+        : Buffer.from(region.buffer, at, length).toString("utf8");
+    } catch {
+      // Longer than any string, which no sender could have sent.
+      throw corrupt("receive", `a message of ${length} bytes at ${at}`);
+    }
+  };
 
   const copyBytes = (at: number, length: number): Uint8Array => {
     const copy = new Uint8Array(length);
@@ -375,14 +384,14 @@ export function openSubscription<T>(
 /** Takes an entry in the table. */
 function join(link: Link, policy: number, isFromHistory: boolean, mostSubscribers: number): number {
   const { core, object, label } = link;
-  for (;;) {
+  for (let again = 0; ;) {
     const index = core.subscribe(object, policy, isFromHistory ? 1 : 0);
     if (index >= 0) return index;
     if (index === -TOPIC_CROWDED) {
       const message = `subscribe: ${label} has ${mostSubscribers} subscribers, for more there is no room; make it with a larger subscribers`;
       throw shoalError("ERR_SHOAL_FULL", message, { object, subscribers: mostSubscribers });
     }
-    link.settle(-index, "subscribe");
+    again = link.settle(-index, "subscribe", again);
   }
 }
 

@@ -15,13 +15,7 @@ import {
   RING_SENDERS,
 } from "../../layout/channel.ts";
 import { OK } from "../../layout/result.ts";
-import {
-  C_DISCONNECTED,
-  C_HISTORY,
-  C_SUBSCRIBERS,
-  TOPIC_MOST_SUBSCRIBERS,
-  TOPIC_OLD_BLOCK,
-} from "../../layout/topic.ts";
+import { C_DISCONNECTED, C_HISTORY, TOPIC_MOST_SUBSCRIBERS, TOPIC_OLD_BLOCK } from "../../layout/topic.ts";
 import type { Place } from "../../sync/objects.ts";
 import { timedOut } from "../../sync/wait.ts";
 import type { AwaitOptions } from "../../sync/wait.ts";
@@ -123,8 +117,11 @@ function planTable({
 }
 
 function checkTable(link: Link, table: TopicTable, options: TopicOptions<never>): TopicTable {
-  const words = new Uint32Array(link.region.buffer, link.object, (C_HISTORY >> 2) + 1);
-  const present = { history: words[C_HISTORY >> 2]!, subscribers: words[C_SUBSCRIBERS >> 2]! };
+  const { subscribers } = link;
+  const present = {
+    history: new Uint32Array(link.region.buffer, link.object + C_HISTORY, 1)[0]!,
+    subscribers,
+  };
   for (const option of ["history", "subscribers"] as const) {
     if (options[option] === undefined || present[option] === table[option]) continue;
     throw differs(link.label, option, String(present[option]), String(table[option]));

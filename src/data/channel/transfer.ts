@@ -22,6 +22,7 @@ import {
 import { OK } from "../../layout/result.ts";
 import { Y_KIND } from "../../layout/sync.ts";
 import type { Region } from "../../region/index.ts";
+import { trapError } from "../../region/traps.ts";
 import type { Driver } from "./driver.ts";
 import type { Link } from "./link.ts";
 import { Loan, Message } from "./loan.ts";
@@ -97,6 +98,8 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   /** Views of borrowed messages, for each cell the last one. */
   const views: (Uint8Array | undefined)[] = [];
   const isRaw = codec.name === "raw" && !codec.isText;
+  const lastCell = cells + (link.capacity - 1) * cellBytes;
+  const { core: heapCore } = region.session.overlay;
   const out = outOf(link);
   // There may have been another ring at its place.
   forgetRoom(link);
@@ -149,16 +152,22 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
     if (out.isLoan) throw busy(call, "room");
     // As ringRoom looks, so that nothing is written into what is a ring no more.
     if (out.room !== 0 && words[kindAt] === kind && words[endedAt] === 0) return out.room;
-    for (;;) {
-      const result = driver.room() >>> 0;
+    for (let again = 0; ;) {
+      let result: number;
+      try {
+        result = driver.room() >>> 0;
+      } catch (error) {
+        throw trapError(error, call, heapCore);
+      }
       if (result > CHANNEL_LAST_CODE) {
-        if ((result & RING_BITS) === 0) return result;
-        link.ring(result & RING_BITS);
-        return (result & ~RING_BITS) >>> 0;
+        const cell = (result & ~RING_BITS) >>> 0;
+        if (cell < cells || cell > lastCell) link.checkCell(cell, call);
+        if (cell !== result) link.ring(result & RING_BITS);
+        return cell;
       }
       if (result === CHANNEL_FULL) return 0;
       if (result === CHANNEL_OVER) throw ended(call);
-      link.settle(result, call);
+      again = link.settle(result, call, again);
     }
   };
 
@@ -220,16 +229,22 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const next = (isLent: number, looks: number, call: string): number => {
     if (flags[0] !== 0) region.check();
     if (out.isMessage) throw busy(call, "a message");
-    for (;;) {
-      const result = (looks === 1 ? driver.next(isLent) : driver.spin(isLent, looks)) >>> 0;
+    for (let again = 0; ;) {
+      let result: number;
+      try {
+        result = (looks === 1 ? driver.next(isLent) : driver.spin(isLent, looks)) >>> 0;
+      } catch (error) {
+        throw trapError(error, call, heapCore);
+      }
       if (result > CHANNEL_LAST_CODE) {
-        if ((result & RING_BITS) === 0) return result;
-        link.ring(result & RING_BITS);
-        return (result & ~RING_BITS) >>> 0;
+        const cell = (result & ~RING_BITS) >>> 0;
+        if (cell < cells || cell > lastCell) link.checkCell(cell, call);
+        if (cell !== result) link.ring(result & RING_BITS);
+        return cell;
       }
       if (result === CHANNEL_EMPTY || result === CHANNEL_BLOCKED) return NONE;
       if (result === CHANNEL_OVER) return OVER;
-      link.settle(result, call);
+      again = link.settle(result, call, again);
     }
   };
 
@@ -254,8 +269,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
   const lengthAt = (cell: number): number => words[(cell + CELL_LENGTH) >>> 2]!;
 
   /** The message's bytes where they are. `isOut`: in a block. */
-  const bytesOf = (cell: number, call: string): Uint8Array => {
-    const word = lengthAt(cell);
+  const bytesOf = (cell: number, call: string, word = lengthAt(cell)): Uint8Array => {
     if (word < 0) return blockBytes(words[(cell + CELL_BLOCK) >>> 2]! >>> 0, word & 0x7fffffff, call);
     if (word > inlineBytes) throw corrupt(call, `a message of ${word} bytes in a cell of ${inlineBytes}`);
     return viewAt(cell, word);
@@ -352,7 +366,7 @@ export function transferOf<T>(link: Link, driver: Driver): Transfer<T> {
       try {
         if (word >= 0 && length <= LOOP_BYTES && length <= inlineBytes)
           copyBytes(bytes, cell + CELL_DATA, target, 0, length);
-        else target.set(bytesOf(cell, call));
+        else target.set(bytesOf(cell, call, word));
       } finally {
         finish(cell, call);
       }
