@@ -184,15 +184,15 @@ function isConsuming(object: u32): bool {
 }
 
 /**
- * Sends the message of `length` bytes that is in the cell that ringRoom named, or (`isOut`) in the block that was put there. Who
+ * Sends the message of `length` bytes that is in `cell`, which ringRoom has named, or (`isOut`) in the block that was put there. Who
  * waits for it (RING_…), with ROOM_BEHIND if the cell behind is what ringRoom would name next; or minus a code.
  */
-export function ringSend(object: u32, length: u32, isOut: bool): i32 {
+export function ringSend(object: u32, cell: u32, length: u32, isOut: bool): i32 {
   if (!isProducing(object)) return -fail(CHANNEL_STRANGE);
   if (isOut ? (length & CELL_OUT) != 0 : length > cellBytes - CELL_DATA) return -fail(TOO_LARGE);
   const tail = getIndex(tailSide);
-  if (tail - getKnown(tailSide) >= capacity) return -fail(CHANNEL_STRANGE);
-  setCellLength(cellOf(tail), isOut ? length | CELL_OUT : length);
+  if (tail - getKnown(tailSide) >= capacity || <u32>cellOf(tail) != cell) return -fail(CHANNEL_STRANGE);
+  setCellLength(cell, isOut ? length | CELL_OUT : length);
   addSent(record);
   storeIndex(tailSide, tail + 1);
   const behind = tail + 1 - getKnown(tailSide) < capacity ? ROOM_BEHIND : 0;

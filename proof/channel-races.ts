@@ -94,7 +94,7 @@ function run(core: ChannelCore, object: number, part: Part, isRing: boolean): vo
     const cell = isRing ? core.ringRoom(object) : core.claimSend(object);
     if (isCode(cell)) return;
     if (part === "cancel") core.cancelSend(object, cellIn(cell));
-    else if (isRing) core.ringSend(object, 4, 0);
+    else if (isRing) core.ringSend(object, cellIn(cell), 4, 0);
     else core.commitSend(object, cellIn(cell), 4);
     return;
   }

@@ -186,7 +186,7 @@ export function ringSend(member: Member, channel: Channel, value: number, block 
     const result = withStorage(member, () => core.ringPutBlock(object, block));
     if (result !== OK) return result;
   }
-  const result = core.ringSend(object, 4, block === 0 ? 0 : 1);
+  const result = core.ringSend(object, cellIn(room), 4, block === 0 ? 0 : 1);
   return result < 0 ? -result : OK;
 }
 

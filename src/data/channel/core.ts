@@ -39,7 +39,7 @@ export interface ChannelCore {
   ringRoom(object: number): number;
   ringPutBlock(object: number, block: number): number;
   ringTakeBack(object: number): number;
-  ringSend(object: number, lengthBytes: number, isOut: number): number;
+  ringSend(object: number, cell: number, lengthBytes: number, isOut: number): number;
   ringNextMessage(object: number, isLent: number): number;
   ringSpin(object: number, isLent: number, looks: number): number;
   ringTakeBlock(object: number): number;
