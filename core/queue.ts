@@ -41,6 +41,7 @@ import {
   CELL_PHASE_MASK,
   CELL_READING,
   CELL_READY,
+  CELL_SKIPPING,
   CELL_TURN_MASK,
   CELL_TURN_SHIFT,
   CELL_WRITING,
@@ -205,7 +206,9 @@ function isFreeAt(position: u64): bool {
 
 /** The cell that would be next is still in use in the turn before. `hint`: the tail where the search began. */
 function whyFull(state: u64, hint: u64): u32 {
-  if (isStale() || (nameIn(state) != 0 && isGone(nameIn(state)))) {
+  // (One that this participant itself has begun to clear was left by a call that ended in an error.)
+  const isOwn = nameIn(state) == ident && phaseIn(state) >= <u32>CELL_SKIPPING;
+  if (isStale() || isOwn || (nameIn(state) != 0 && isGone(nameIn(state)))) {
     const result = sweep();
     return result == OK ? CHANNEL_FULL : result;
   }

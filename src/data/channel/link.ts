@@ -252,7 +252,10 @@ export function openLink(
     return code === CHANNEL_AGAIN ? again + 1 : 0;
   };
 
-  /** A queue's cell that is being cleared is cleared before anything else is done. */
+  /**
+   * A queue's cell that is being cleared is cleared before anything else is done: whatever stood in the way, the next attempt may
+   * have another cell to do with, and nobody else clears what is in the name of one who lives.
+   */
   const finish = (call: string): void => {
     if (noun !== "queue") return;
     let again = 0;
@@ -300,7 +303,7 @@ export function openLink(
     ringAll,
     settle(code, call, again = 0) {
       const next = settle(code, call, again);
-      if (code === CHANNEL_RELEASE) finish(call);
+      if (code !== CHANNEL_AGAIN) finish(call);
       return next;
     },
     insist(call, step) {
