@@ -3,7 +3,7 @@
  * is compared with what was sent, in every sample.
  */
 
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { answerParent } from "../harness/answer.ts";
 import type { Answerer } from "../harness/answer.ts";
 import { medianOf } from "../harness/measure.ts";
@@ -103,6 +103,7 @@ function startDrive(plan: DriverPlan): Answerer<DriveRequest, number> {
 const [planJson] = process.argv.slice(2);
 if (planJson === undefined) throw new Error("pair.ts starts this program, with the plan.");
 const plan = JSON.parse(planJson) as DriverPlan;
-// Whoever was to remove it may be dead before this program has begun.
+// Whoever has started this program may be dead before it has begun, and removes nothing then.
 process.on("exit", () => rmSync(plan.link.folder, { recursive: true, force: true }));
+mkdirSync(plan.link.folder, { mode: 0o700 });
 answerParent(() => startDrive(plan));

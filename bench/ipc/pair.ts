@@ -1,6 +1,7 @@
 /** A and B, and the soloists, seen from the process that runs the benchmark. */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,7 +19,8 @@ const patienceMs = 30_000;
 function makeLink(contender: string): Link {
   return {
     segment: segmentName(`ipc-${contender.replace(/\W+/g, "-")}`),
-    folder: mkdtempSync(join(tmpdir(), "shoal-bench-")),
+    // The process that uses it makes it, and removes it: so nothing is left, whenever this one is killed.
+    folder: join(tmpdir(), `shoal-bench-${randomUUID()}`),
   };
 }
 

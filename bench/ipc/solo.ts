@@ -1,6 +1,6 @@
 /** The program of a soloist: one process, that does what is measured or rests while it is looked at. */
 
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { answerParent } from "../harness/answer.ts";
 import type { Answerer } from "../harness/answer.ts";
@@ -63,6 +63,7 @@ function startSolo({ contender, link }: DriverPlan): Answerer<SoloRequest, SoloR
 const [planJson] = process.argv.slice(2);
 if (planJson === undefined) throw new Error("pair.ts starts this program, with the plan.");
 const plan = JSON.parse(planJson) as DriverPlan;
-// Whoever was to remove it may be dead before this program has begun.
+// Whoever has started this program may be dead before it has begun, and removes nothing then.
 process.on("exit", () => rmSync(plan.link.folder, { recursive: true, force: true }));
+mkdirSync(plan.link.folder, { mode: 0o700 });
 answerParent(() => startSolo(plan));
