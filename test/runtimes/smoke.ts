@@ -163,6 +163,53 @@ async function checkWaiter(): Promise<void> {
   }
 }
 
+/** Values there and back between two threads that await them; a lock whose holder has died. */
+async function checkChannels(): Promise<void> {
+  const heap = Heap.create(`shoal-test-${process.pid}-smoke-channels`);
+  try {
+    const there = heap.queue<{ number: number; text: string }>("there", { capacity: 8, messageBytes: 64 });
+    const back = heap.ring<number>("back", { capacity: 8 });
+    const worker = new Worker(self, { argv: ["echo", heap.region.name] });
+    const ended = new Promise((resolve, reject) => {
+      worker.on("error", reject);
+      worker.on("exit", resolve);
+    });
+    const receiving = (async () => {
+      for (let number = 0; number < 500; number++)
+        assert.equal(await back.receive({ timeoutMs: 20_000 }), number);
+    })();
+    // Some are larger than a cell.
+    for (let number = 0; number < 500; number++)
+      await there.send({ number, text: "x".repeat(number % 100) }, { timeoutMs: 20_000 });
+    await receiving;
+    there.end();
+    await ended;
+    runPeer("holder", heap.region.name);
+    const hold = await heap.mutex("lock").lock({ timeoutMs: 20_000 });
+    assert.equal(hold.abandoned, true);
+    hold.release();
+    const again = heap.mutex("lock").lockSync({ timeoutMs: 0 });
+    assert.equal(again.abandoned, false);
+    again.release();
+    assert.deepEqual(heap.verify().problems, []);
+  } finally {
+    heap.remove();
+  }
+}
+
+async function actAsEcho(name: string): Promise<void> {
+  const heap = Heap.open(name);
+  const back = heap.ring<number>("back");
+  for await (const { number } of heap.queue<{ number: number }>("there")) await back.send(number);
+  heap.close();
+}
+
+/** Ends without giving the lock back. */
+function actAsHolder(name: string): void {
+  Heap.open(name).mutex("lock").lockSync();
+  process.exit(0);
+}
+
 function waitOn(name: string, bell: number, notify: (reasons: number) => void): Waiter {
   const lockFd = shmOpen(name);
   const memory = mmap({ fd: lockFd }).buffer;
@@ -177,6 +224,7 @@ async function main(): Promise<void> {
   checkHeap();
   await checkWorker();
   await checkWaiter();
+  await checkChannels();
   const { versions } = process;
   console.log(`ok on ${versions["bun"] ? "bun" : versions["deno"] ? "deno" : "node"} ${process.version}`);
 }
@@ -184,6 +232,8 @@ async function main(): Promise<void> {
 const [role, name = ""] = process.argv.slice(2);
 if (role === "peer") actAsPeer(name);
 else if (role === "victim") actAsVictim(name);
+else if (role === "holder") actAsHolder(name);
+else if (role === "echo") await actAsEcho(name);
 else if (role === "worker") {
   const region = Region.open(name);
   region.bytes()[3] = 33;
