@@ -20,7 +20,8 @@
  * A record's next user sweeps before it counts anything (channel-map.ts), so a gone sweeper's last position is still there for
  * whoever finds its name in a cell.
  *
- * A sweeper that dies leaves what another will sweep. A cell that was given back behind the head needs the head set back
+ * A sweeper or dropper that lives finishes its cell before its call returns (link.ts); one whose call ended in an error, when it
+ * finds the queue full the next time (whyFull). A sweeper that dies leaves what another will sweep. A cell that was given back behind the head needs the head set back
  * (queue.ts): every sweep sees to that for the first READY cell that it finds.
  */
 

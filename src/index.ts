@@ -24,6 +24,7 @@ export type {
   SubscriberPolicy,
   SubscriberStats,
   Subscription,
+  SyncOptions,
   Topic,
   TopicOptions,
   TopicStats,

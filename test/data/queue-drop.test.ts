@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Heap } from "../../src/data/heap.ts";
+import { instantiateChannels } from "../../src/data/channel/core.ts";
+import { NEED_CATCH_UP } from "../../src/layout/result.ts";
 import { createFullHeap } from "../helpers/crew.ts";
 
 test("a message that is dropped lies where the dropper has not caught up to: its cell is free afterwards", (t) => {
@@ -29,4 +31,25 @@ test("a message that is dropped lies where the dropper has not caught up to: its
   assert.equal(mine.stats().dropped, 1);
   assert.deepEqual([...mine.receiveSync()], [4]);
   assert.deepEqual([...theirs.receiveSync()], [5]);
+});
+
+test("a cell that a failed call has left half cleared is cleared by the same participant when it finds the queue full", (t) => {
+  const heap = createFullHeap(t);
+  const other = Heap.open(heap.region.name);
+  t.after(() => other.close());
+  const mine = heap.queue<Uint8Array>("all", { codec: "raw", capacity: 2, messageBytes: 48 });
+  const theirs = other.queue<Uint8Array>("all");
+  heap.alloc(16 << 20);
+  for (const value of [1, 2]) mine.sendSync(new Uint8Array(1000).fill(value));
+  // As a call does that is refused there, and does not come back to it.
+  const { overlay } = other.region.session;
+  assert.equal(
+    instantiateChannels(overlay.memory, other.region.slotIndex).dropNext(mine.handle),
+    NEED_CATCH_UP,
+  );
+  assert.equal(mine.depth, 1);
+  assert.equal(mine.trySend(Uint8Array.of(3)), false);
+  assert.equal(theirs.trySend(Uint8Array.of(3)), true);
+  assert.equal(mine.stats().dropped, 1);
+  assert.deepEqual([mine.receiveSync()[0], mine.receiveSync()[0]], [2, 3]);
 });
