@@ -2,13 +2,14 @@
 
 import { buddyCases } from "./crash-buddy.ts";
 import { channelCases } from "./crash-channel.ts";
+import { eventCases } from "./crash-events.ts";
 import { fitCases } from "./crash-fit.ts";
+import { lockCases } from "./crash-locks.ts";
 import { portCases } from "./crash-port.ts";
 import { repairCases } from "./crash-repair.ts";
 import { segmentCases } from "./crash-segment.ts";
 import { slabCases } from "./crash-slab.ts";
 import { topicCases } from "./crash-topic.ts";
-import { syncCases } from "./crash-sync.ts";
 import type { CrashScene } from "./crash.ts";
 
 export interface CrashCase {
@@ -24,6 +25,7 @@ export const crashCases = (isDeep = false): readonly CrashCase[] => [
   ...channelCases,
   ...topicCases,
   ...portCases(isDeep),
-  ...syncCases,
+  ...lockCases,
+  ...eventCases,
   ...repairCases(isDeep),
 ];
